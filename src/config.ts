@@ -1,0 +1,129 @@
+/**
+ * The environment, read once. Every limit of the program is a line here: its default, its unit (last in the name) and
+ * its reason. The relations between limits are asserted at start; a wrong value stops it with one sentence.
+ */
+import { z } from 'zod';
+
+const count = (fallback: number, max: number) => z.coerce.number().int().min(1).max(max).default(fallback);
+const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(3_600_000).default(fallback);
+
+const environment = z.object({
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
+  HOST: z.string().min(1).optional(),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must start with postgresql://')
+    .optional(),
+  ADMIN_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters')
+    .optional(),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
+  /** Where the embedded Postgres keeps its data; unset: .onsale in the checkout (as root: below /var/lib/onsale). */
+  EMBEDDED_DATA_DIR: z.string().min(1).optional(),
+
+  // --- connections: what Postgres sees from one replica, never more -----------------------------------------------
+  /** Batches of all events that may be in the database at once. More only makes smaller batches. */
+  SALE_CONNECTIONS_MAX: count(4, 100),
+  /** Reads are coalesced, so two queries serve everybody. */
+  READ_CONNECTIONS_MAX: count(2, 100),
+  /** A share of its own: a storm of buyers must not lock the admin and the readiness probe out. */
+  ADMIN_CONNECTIONS_MAX: count(2, 100),
+
+  // --- batches --------------------------------------------------------------------------------------------------
+  /** Requests that one transaction may carry; at the speed of the HTTP layer a batch rarely reaches it. */
+  BATCH_REQUESTS_MAX: count(500, 10_000),
+  /** Tickets that one transaction may carry, so that it stays far from the statement timeout. One purchase has up to 1,000. */
+  BATCH_TICKETS_MAX: z.coerce.number().int().min(1_000).max(1_000_000).default(5_000),
+
+  // --- the line -------------------------------------------------------------------------------------------------
+  /** Purchases admitted and not yet answered, of all events: bounds the memory of the process. */
+  LINE_REQUESTS_MAX: count(20_000, 1_000_000),
+  /** The same for one event, so that a stormed one leaves room for the others. */
+  EVENT_LINE_REQUESTS_MAX: count(10_000, 1_000_000),
+  /** Availability reads admitted and not yet answered. */
+  READ_LINE_REQUESTS_MAX: count(20_000, 1_000_000),
+
+  // --- deadlines: one ladder, each step inside the next -----------------------------------------------------------
+  /** Waiting for the event's row, held by another replica's batch for a few milliseconds. */
+  LOCK_TIMEOUT_MS: milliseconds(1_000),
+  /** One statement of a sale or a read. */
+  STATEMENT_TIMEOUT_MS: milliseconds(2_000),
+  /** A whole sale transaction (Postgres 17 and newer), and any session left idle inside one (all versions). */
+  TRANSACTION_TIMEOUT_MS: milliseconds(3_000),
+  /** A reply that did not come by then never will: the socket is destroyed, because nothing else ends a silent one. */
+  CLIENT_DEADLINE_MS: milliseconds(4_000),
+  /** A buyer's request from admission to its answer. */
+  PURCHASE_DEADLINE_MS: milliseconds(5_000),
+  /** A whole HTTP request, from its first byte to its last: cuts off clients that send slowly. */
+  REQUEST_TIMEOUT_MS: milliseconds(10_000),
+  /** Opening a connection to Postgres; shorter than Prisma's wait, so that a request that gave up opens nothing later. */
+  CONNECT_TIMEOUT_MS: milliseconds(1_500),
+  /** Counting the tickets of an event with ten million of them takes a few seconds. */
+  AUDIT_TIMEOUT_MS: milliseconds(30_000),
+  /** An idle connection of a client; longer than a load balancer's (usually 60 s), or its next request meets a closed one. */
+  KEEP_ALIVE_TIMEOUT_MS: milliseconds(75_000),
+  /** After SIGTERM: how long to go on listening while not ready, so that a load balancer looks elsewhere first. */
+  DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(0),
+});
+
+/** Pairs that must stay in this order; the smaller one could otherwise never take effect. */
+const ladder = [
+  ['LOCK_TIMEOUT_MS', 'STATEMENT_TIMEOUT_MS'],
+  ['STATEMENT_TIMEOUT_MS', 'TRANSACTION_TIMEOUT_MS'],
+  ['TRANSACTION_TIMEOUT_MS', 'CLIENT_DEADLINE_MS'],
+  ['CLIENT_DEADLINE_MS', 'PURCHASE_DEADLINE_MS'],
+  ['PURCHASE_DEADLINE_MS', 'REQUEST_TIMEOUT_MS'],
+  ['REQUEST_TIMEOUT_MS', 'KEEP_ALIVE_TIMEOUT_MS'],
+  ['CONNECT_TIMEOUT_MS', 'STATEMENT_TIMEOUT_MS'],
+  ['STATEMENT_TIMEOUT_MS', 'AUDIT_TIMEOUT_MS'],
+] as const;
+
+const checked = environment.superRefine((env, context) => {
+  for (const [smaller, larger] of ladder) {
+    if (env[smaller] >= env[larger]) {
+      const message = `(${String(env[smaller])}) must be less than ${larger} (${String(env[larger])})`;
+      context.addIssue({ code: 'custom', path: [smaller], message });
+    }
+  }
+  if (env.EVENT_LINE_REQUESTS_MAX > env.LINE_REQUESTS_MAX) {
+    context.addIssue({ code: 'custom', path: ['EVENT_LINE_REQUESTS_MAX'], message: 'must not exceed LINE_REQUESTS_MAX' });
+  }
+  if (env.DATABASE_URL !== undefined && env.ADMIN_TOKEN === undefined) {
+    context.addIssue({ code: 'custom', path: ['ADMIN_TOKEN'], message: 'is required when DATABASE_URL is set' });
+  }
+});
+
+export type Config = Readonly<z.infer<typeof environment>>;
+
+/** The message names the variable; the process prints it alone and ends. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/**
+ * @param env the environment; empty strings count as unset, as in compose files
+ * @throws ConfigError with one sentence per wrong variable
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const result = checked.safeParse(given);
+  if (result.success) return result.data;
+  const sentences = result.error.issues.map((issue) => `${issue.path.join('.')} ${describe(issue)}.`);
+  throw new ConfigError(sentences.join('\n'));
+}
+
+function describe(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return 'must be a whole number';
+    case 'too_small':
+      return `must be at least ${String(issue.minimum)}`;
+    case 'too_big':
+      return `must be at most ${String(issue.maximum)}`;
+    case 'invalid_value':
+      return `must be one of ${issue.values.map(String).join(', ')}`;
+    default:
+      return issue.message;
+  }
+}

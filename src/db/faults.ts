@@ -1,0 +1,101 @@
+/**
+ * What an error from the database means. The same SQLSTATE reaches us with several faces (a Prisma error with a code of
+ * Prisma's, a driver adapter's error, a plain Error), so it is dug out here and nowhere else.
+ */
+
+export interface Fault {
+  readonly sqlState: string | undefined;
+  /** The condition's name in Postgres's manual (appendix A), or what the connection did. */
+  readonly name: string;
+  /** Worth trying the same thing again: the fault is in the moment or the machine, not in what was asked. */
+  readonly transient: boolean;
+}
+
+/** The retry policy. A state that is not here is not tried again. */
+const transientStates: Readonly<Record<string, string>> = {
+  '08000': 'connection_exception',
+  '08001': 'sqlclient_unable_to_establish_sqlconnection',
+  '08003': 'connection_does_not_exist',
+  '08004': 'sqlserver_rejected_establishment_of_sqlconnection',
+  '08006': 'connection_failure',
+  '25006': 'read_only_sql_transaction', // a primary that was demoted
+  '25P03': 'idle_in_transaction_session_timeout',
+  '25P04': 'transaction_timeout',
+  '40001': 'serialization_failure',
+  '40P01': 'deadlock_detected',
+  '53000': 'insufficient_resources',
+  '53100': 'disk_full',
+  '53200': 'out_of_memory',
+  '53300': 'too_many_connections',
+  '55P03': 'lock_not_available',
+  '57014': 'query_canceled', // also the statement timeout
+  '57P01': 'admin_shutdown',
+  '57P02': 'crash_shutdown',
+  '57P03': 'cannot_connect_now',
+  '58000': 'system_error',
+  '58030': 'io_error',
+};
+
+/** A COMMIT that Postgres answered with something else. */
+export class CommitFault extends Error {
+  override readonly name = 'CommitFault';
+}
+
+/** A reply that did not come in time; the connection is gone. */
+export class ClientDeadlineFault extends Error {
+  override readonly name = 'ClientDeadlineFault';
+}
+
+/** The database cannot be used for sales: it is a standby, say. */
+export class UnusableDatabaseFault extends Error {
+  override readonly name = 'UnusableDatabaseFault';
+}
+
+const connectionFault = /terminat|connect|socket|timeout exceeded|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|not queryable/i;
+
+/** @param error anything thrown by Prisma, its adapter or pg */
+export function classify(error: unknown): Fault {
+  const causes = [...chain(error)];
+  const state = causes.map(sqlStateOf).find((found) => found !== undefined);
+  if (state !== undefined) {
+    const name = transientStates[state];
+    return { sqlState: state, name: name ?? messageOf(causes), transient: name !== undefined };
+  }
+  const ours = causes.find(
+    (cause) => cause instanceof CommitFault || cause instanceof ClientDeadlineFault || cause instanceof UnusableDatabaseFault,
+  );
+  if (ours) return { sqlState: undefined, name: (ours as Error).name, transient: true };
+  const lost = causes.some((cause) => isPrismaConnectionCode(cause) || (cause instanceof Error && connectionFault.test(cause.message)));
+  return { sqlState: undefined, name: messageOf(causes), transient: lost };
+}
+
+/** An error, what it says caused it, and so on. */
+function* chain(error: unknown): Generator {
+  let current = error;
+  for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth += 1) {
+    yield current;
+    const { meta, cause } = current as { meta?: { driverAdapterError?: unknown }; cause?: unknown };
+    current = meta?.driverAdapterError ?? cause;
+  }
+}
+
+function sqlStateOf(cause: unknown): string | undefined {
+  const { code, originalCode } = cause as { code?: unknown; originalCode?: unknown };
+  for (const candidate of [originalCode, code]) {
+    if (typeof candidate === 'string' && /^[0-9A-Z]{5}$/.test(candidate) && !/^P[12]\d{3}$|^E[A-Z]{4}$/.test(candidate)) {
+      return candidate;
+    }
+  }
+  return undefined;
+}
+
+/** Prisma's codes: P1001 cannot reach, P1002 timed out, P1008 operation timed out, P1017 closed, P2024 pool, P2028 transaction API. */
+function isPrismaConnectionCode(cause: unknown): boolean {
+  const { code } = cause as { code?: unknown };
+  return typeof code === 'string' && ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028'].includes(code);
+}
+
+function messageOf(causes: readonly unknown[]): string {
+  const deepest = causes.findLast((cause): cause is Error => cause instanceof Error);
+  return deepest?.message ?? 'unknown fault';
+}

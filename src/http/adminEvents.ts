@@ -1,0 +1,69 @@
+import { type RequestHandler, Router } from 'express';
+import { v7 as uuidv7 } from 'uuid';
+import type { PrismaClient } from '../db/client.js';
+import { auditEvent, isConserved } from '../sql/auditEvent.js';
+import { createEvent } from '../sql/createEvent.js';
+import { readEvents } from '../sql/readEvents.js';
+import { updateEvent } from '../sql/updateEvent.js';
+import { pageOfEvents } from './events.js';
+import { jsonBody } from './jsonBody.js';
+import { Problem } from './problems.js';
+import { resource } from './resource.js';
+import { eventChange, id, newEvent, toEvent } from './schemas.js';
+import { validate } from './validate.js';
+
+/** Making events and looking after them; to be mounted behind the admin token. */
+export function adminEvents(db: PrismaClient): Router {
+  const router = Router();
+
+  const create: RequestHandler = async (req, res) => {
+    const body = validate(newEvent, req.body, 'body');
+    const { name, total_quota: totalQuota, max_purchase_limit: maxPurchaseLimit } = body;
+    const event = await createEvent(db, { id: uuidv7(), name, totalQuota, maxPurchaseLimit });
+    res.status(201).location(`/admin/events/${event.id}`).json(toEvent(event));
+  };
+
+  const show: RequestHandler = async (req, res) => {
+    const eventId = eventIdOf(req.params);
+    const [event] = await readEvents(db, [eventId]);
+    const { totalQuota, available } = found(event, eventId);
+    res.json({ ...toEvent(found(event, eventId)), sold_quantity: totalQuota - available, held_quantity: 0 });
+  };
+
+  const change: RequestHandler = async (req, res) => {
+    const eventId = eventIdOf(req.params);
+    if (typeof req.body === 'object' && req.body !== null && 'total_quota' in req.body) {
+      throw new Problem('quota-fixed', 'total_quota cannot be changed; make another event.');
+    }
+    const { name, max_purchase_limit: maxPurchaseLimit } = validate(eventChange, req.body, 'body');
+    res.json(toEvent(found(await updateEvent(db, eventId, { name, maxPurchaseLimit }), eventId)));
+  };
+
+  const audit: RequestHandler = async (req, res) => {
+    const eventId = eventIdOf(req.params);
+    const books = found(await auditEvent(db, eventId), eventId);
+    res.json({
+      event_id: eventId,
+      total_quota: books.totalQuota,
+      available_quantity: books.available,
+      held_quantity: books.held,
+      sold_quantity: books.sold,
+      tickets_issued: books.ticketsIssued,
+      consistent: isConserved(books),
+    });
+  };
+
+  resource(router, '/events', { get: [pageOfEvents(db)], post: [...jsonBody, create] });
+  resource(router, '/events/:event_id', { get: [show], patch: [...jsonBody, change] });
+  resource(router, '/events/:event_id/audit', { get: [audit] });
+  return router;
+}
+
+function eventIdOf(params: { readonly event_id?: string | string[] }): string {
+  return validate(id, params.event_id, 'path', 'event_id');
+}
+
+function found<T>(row: T | undefined, eventId: string): T {
+  if (row === undefined) throw new Problem('event-not-found', `There is no event ${eventId}.`);
+  return row;
+}

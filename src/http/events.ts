@@ -1,0 +1,43 @@
+import { type RequestHandler, Router } from 'express';
+import type { PrismaClient } from '../db/client.js';
+import type { Availability } from '../sale/availability.js';
+import { impossible } from '../sale/outcome.js';
+import { listEvents } from '../sql/listEvents.js';
+import { Problem, overloaded } from './problems.js';
+import { resource } from './resource.js';
+import { id, page, toEvent } from './schemas.js';
+import { validate } from './validate.js';
+
+/** What buyers see. */
+export function events(availability: Availability, reads: Pick<PrismaClient, 'event'>): Router {
+  const router = Router();
+
+  const show: RequestHandler<{ event_id: string }> = async (req, res) => {
+    const outcome = await availability.read(validate(id, req.params.event_id, 'path', 'event_id'));
+    switch (outcome.kind) {
+      case 'found':
+        res.json(toEvent(outcome.event));
+        return;
+      case 'event-not-found':
+        throw new Problem('event-not-found', 'No event has this id.');
+      case 'overloaded':
+        throw overloaded('Too many are asking.', outcome.retryAfterSeconds);
+      default:
+        impossible(outcome);
+    }
+  };
+
+  resource(router, '/events', { get: [pageOfEvents(reads)] });
+  resource(router, '/events/:event_id', { get: [show as RequestHandler] });
+  return router;
+}
+
+/** `?limit=&cursor=`, newest first. The cursor is the last id of the page before. */
+export function pageOfEvents(db: Pick<PrismaClient, 'event'>): RequestHandler {
+  return async (req, res) => {
+    const { limit, cursor } = validate(page, req.query, 'query');
+    const rows = await listEvents(db, { after: cursor, limit: limit + 1 });
+    const shown = rows.slice(0, limit);
+    res.json({ data: shown.map(toEvent), next_cursor: rows.length > limit ? (shown.at(-1)?.id ?? null) : null });
+  };
+}

@@ -1,0 +1,63 @@
+/**
+ * The error catalogue: everything that can go wrong for a client, in one table. Every error body is
+ * application/problem+json (RFC 9457); `code` is the stable word that machines read.
+ */
+import type { Response } from 'express';
+
+export const catalogue = {
+  validation: { status: 400, title: 'The request is not well formed' },
+  unauthorized: { status: 401, title: 'This needs the admin token' },
+  'not-found': { status: 404, title: 'There is nothing at this path' },
+  'event-not-found': { status: 404, title: 'There is no such event' },
+  'purchase-not-found': { status: 404, title: 'This event has no such purchase' },
+  'method-not-allowed': { status: 405, title: 'This path does not take that method' },
+  'sold-out': { status: 409, title: 'The event is sold out' },
+  'insufficient-availability': { status: 409, title: 'Fewer tickets are left than were asked for' },
+  'body-too-large': { status: 413, title: 'The request body is too large' },
+  'unsupported-media-type': { status: 415, title: 'The request body must be JSON in UTF-8' },
+  'purchase-limit-exceeded': { status: 422, title: 'More tickets than one purchase may have' },
+  'idempotency-key-reused': { status: 422, title: 'The idempotency key was used for another request' },
+  'quota-fixed': { status: 422, title: 'The quota of an event is fixed when it is made' },
+  'internal-error': { status: 500, title: 'Something is broken here' },
+  overloaded: { status: 503, title: 'Not now: nothing happened, try again' },
+  'outcome-unknown': { status: 503, title: 'It is not known whether this purchase happened' },
+  'not-ready': { status: 503, title: 'This replica does not serve at the moment' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ProblemCode = keyof typeof catalogue;
+
+export interface ProblemExtras {
+  /** Members of the body beside the standard ones. */
+  readonly members?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Thrown by handlers; the error handler answers with it. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly members: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
+
+  /** @param detail one sentence for a person: what happened, or what to do about it */
+  constructor(
+    readonly code: ProblemCode,
+    readonly detail: string,
+    { members = {}, headers = {} }: ProblemExtras = {},
+  ) {
+    super(detail);
+    this.members = members;
+    this.headers = headers;
+  }
+}
+
+/** A refusal that says when to come back. */
+export function overloaded(detail: string, retryAfterSeconds: number): Problem {
+  return new Problem('overloaded', detail, { headers: { 'Retry-After': String(retryAfterSeconds) } });
+}
+
+export function sendProblem(res: Response, { code, detail, members, headers }: Problem): void {
+  const { status, title } = catalogue[code];
+  const requestId = res.getHeader('X-Request-Id');
+  const body = { type: `urn:onsale:problem:${code}`, title, status, detail, code, request_id: requestId, ...members };
+  res.status(status).set(headers).set('Content-Type', 'application/problem+json').end(JSON.stringify(body));
+}

@@ -1,0 +1,75 @@
+import { type RequestHandler, type Response, Router } from 'express';
+import { v7 as uuidv7 } from 'uuid';
+import type { PrismaClient } from '../db/client.js';
+import { impossible, type Outcome, type Purchase } from '../sale/outcome.js';
+import type { Sale } from '../sale/sale.js';
+import { readPurchase } from '../sql/readPurchase.js';
+import { idempotencyKey } from './idempotencyKey.js';
+import { jsonBody } from './jsonBody.js';
+import { overloaded, Problem } from './problems.js';
+import { resource } from './resource.js';
+import { id, newPurchase, toPurchase } from './schemas.js';
+import { validate } from './validate.js';
+
+/** Buying, and looking a purchase up. */
+export function purchases(sale: Sale, reads: Pick<PrismaClient, '$queryRaw'>): Router {
+  const router = Router();
+
+  const buy: RequestHandler<{ event_id: string }> = async (req, res) => {
+    const eventId = validate(id, req.params.event_id, 'path', 'event_id');
+    const key = idempotencyKey(req.headers['idempotency-key']);
+    const body = validate(newPurchase, req.body, 'body');
+    // The body as validated is the fingerprint: short, and the same however the client formatted it.
+    const idempotency = key === null ? null : { key, fingerprint: JSON.stringify(body) };
+    answer(res, await sale.sell(eventId, { purchaseId: uuidv7(), quantity: body.quantity, idempotency }));
+  };
+
+  const lookUp: RequestHandler<{ event_id: string; purchase_id: string }> = async (req, res) => {
+    const eventId = validate(id, req.params.event_id, 'path', 'event_id');
+    const purchaseId = validate(id, req.params.purchase_id, 'path', 'purchase_id');
+    const purchase = await readPurchase(reads, eventId, purchaseId);
+    if (!purchase) throw new Problem('purchase-not-found', `Event ${eventId} has no purchase ${purchaseId}.`);
+    res.json(toPurchase(purchase));
+  };
+
+  resource(router, '/events/:event_id/purchases', { post: [...jsonBody, buy as RequestHandler] });
+  resource(router, '/events/:event_id/purchases/:purchase_id', { get: [lookUp as RequestHandler] });
+  return router;
+}
+
+/** One outcome of the sale, one answer of the contract. */
+function answer(res: Response, outcome: Outcome): void {
+  switch (outcome.kind) {
+    case 'sold':
+      if (outcome.replayed) res.setHeader('Idempotency-Replayed', 'true');
+      created(res, outcome.purchase);
+      return;
+    case 'event-not-found':
+      throw new Problem('event-not-found', 'No event has this id.');
+    case 'sold-out':
+      throw new Problem('sold-out', 'Nothing is left.', { members: { available_quantity: 0 } });
+    case 'insufficient-availability':
+      throw new Problem('insufficient-availability', `${String(outcome.available)} left; ask for no more than that.`, {
+        members: { available_quantity: outcome.available },
+      });
+    case 'purchase-limit-exceeded':
+      throw new Problem('purchase-limit-exceeded', `One purchase has at most ${String(outcome.maxPurchaseLimit)} tickets of this event.`, {
+        members: { max_purchase_limit: outcome.maxPurchaseLimit },
+      });
+    case 'idempotency-key-reused':
+      throw new Problem('idempotency-key-reused', 'This key already bought something else; a new request needs a new key.');
+    case 'overloaded':
+      throw overloaded('Refused before it began: nothing was bought.', outcome.retryAfterSeconds);
+    case 'outcome-unknown':
+      throw new Problem('outcome-unknown', 'Send the same request with the same key again, or look purchase_id up later.', {
+        members: { purchase_id: outcome.purchaseId },
+        headers: { 'Retry-After': String(outcome.retryAfterSeconds) },
+      });
+    default:
+      impossible(outcome);
+  }
+}
+
+function created(res: Response, purchase: Purchase): void {
+  res.status(201).location(`/events/${purchase.eventId}/purchases/${purchase.id}`).json(toPurchase(purchase));
+}

@@ -1,0 +1,19 @@
+import type { RequestHandler, Router } from 'express';
+import { Problem } from './problems.js';
+
+type Method = 'get' | 'post' | 'patch';
+
+/** The handlers of one path; every other method is answered 405 with `Allow`, and OPTIONS with `Allow` alone. */
+export function resource(router: Router, path: string, handlers: Partial<Record<Method, RequestHandler[]>>): void {
+  const methods = Object.keys(handlers) as Method[];
+  const allow = [...methods.map((method) => method.toUpperCase()), ...('get' in handlers ? ['HEAD'] : []), 'OPTIONS'].join(', ');
+  const route = router.route(path);
+  for (const method of methods) route[method](...(handlers[method] ?? []));
+  route.all((req, res) => {
+    if (req.method === 'OPTIONS') {
+      res.status(204).set('Allow', allow).end();
+      return;
+    }
+    throw new Problem('method-not-allowed', `${req.method} is not possible here; use ${allow}.`, { headers: { Allow: allow } });
+  });
+}

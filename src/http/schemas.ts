@@ -1,0 +1,132 @@
+/**
+ * The shapes of the contract. What validates a request also describes it in the OpenAPI document.
+ */
+import { z } from 'zod';
+import type { EventRow } from '../sql/readEvents.js';
+import type { Purchase } from '../sale/outcome.js';
+
+/** In any UUID notation; every id made here is a UUIDv7 in lower case. */
+export const id = z
+  .guid('must be a UUID')
+  .transform((text) => text.toLowerCase())
+  .meta({ format: 'uuid', example: '019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44' });
+
+// eslint-disable-next-line no-control-regex -- control characters are what this looks for: Postgres refuses NUL, terminals obey the rest
+const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
+const nameLengthMax = 200;
+
+/** Lengths count characters (code points), as Postgres and JSON Schema do, not UTF-16 units. */
+const name = z
+  .string('must be a string')
+  .refine((text) => text.length > 0, 'must not be empty')
+  .refine((text) => [...text].length <= nameLengthMax, `must have at most ${String(nameLengthMax)} characters`)
+  .refine((text) => !controlCharacter.test(text), 'must not contain control characters')
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
+  .meta({ minLength: 1, maxLength: nameLengthMax, example: 'The last night of the tour' });
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .int(`must be a whole number from ${String(min)} to ${String(max)}`)
+    .min(min, `must be at least ${String(min)}`)
+    .max(max, `must be at most ${String(max)}`);
+
+const totalQuota = wholeNumber(1, 10_000_000).meta({ example: 100 });
+const maxPurchaseLimit = wholeNumber(1, 1_000).meta({ example: 4 });
+
+export const newEvent = z
+  .strictObject({ name, total_quota: totalQuota, max_purchase_limit: maxPurchaseLimit })
+  .meta({ id: 'NewEvent' });
+
+export const eventChange = z
+  .strictObject({ name: name.optional(), max_purchase_limit: maxPurchaseLimit.optional() })
+  .refine((change) => Object.keys(change).length > 0, 'must name at least one of name, max_purchase_limit')
+  .meta({ id: 'EventChange', minProperties: 1 });
+
+/**
+ * No upper bound: a quantity over the event's limit is well formed, and refused by the sale, which knows the limit.
+ * Numbers beyond 2^53 are whole as far as JavaScript can tell, and over every limit.
+ */
+export const newPurchase = z
+  .strictObject({
+    quantity: z
+      .number('must be a whole number, at least 1')
+      .refine((quantity) => Number.isInteger(quantity) && quantity >= 1, 'must be a whole number, at least 1')
+      .meta({ type: 'integer', minimum: 1, example: 2 }),
+  })
+  .meta({ id: 'NewPurchase' });
+
+export const page = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^0*([1-9]\d?|100)$/, 'must be a whole number from 1 to 100')
+    .default('20')
+    .transform(Number)
+    .meta({ type: 'integer', minimum: 1, maximum: 100, default: 20 }),
+  cursor: id.optional(),
+});
+
+const time = z.iso.datetime().meta({ example: '2026-05-01T18:00:00.000Z' });
+
+const eventMembers = {
+  id,
+  name,
+  total_quota: totalQuota,
+  available_quantity: z.int().min(0).meta({ example: 98 }),
+  max_purchase_limit: maxPurchaseLimit,
+  created_at: time,
+  updated_at: time,
+};
+export const event = z.object(eventMembers).meta({ id: 'Event' });
+export const eventForAdmin = z
+  .object({ ...eventMembers, sold_quantity: z.int().min(0), held_quantity: z.int().min(0) })
+  .meta({ id: 'EventForAdmin' });
+export const eventPage = z.object({ data: z.array(event), next_cursor: id.nullable() }).meta({ id: 'EventPage' });
+
+export const audit = z
+  .object({
+    event_id: id,
+    total_quota: totalQuota,
+    available_quantity: z.int(),
+    held_quantity: z.int(),
+    sold_quantity: z.int(),
+    tickets_issued: z.int(),
+    consistent: z.boolean(),
+  })
+  .meta({ id: 'Audit' });
+
+export const purchase = z
+  .object({ id, event_id: id, quantity: z.int().min(1), created_at: time, tickets: z.array(z.object({ id })) })
+  .meta({ id: 'Purchase' });
+
+export const problem = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    request_id: z.string(),
+  })
+  .meta({ id: 'Problem' });
+
+export function toEvent(row: EventRow): z.input<typeof event> {
+  return {
+    id: row.id,
+    name: row.name,
+    total_quota: row.totalQuota,
+    available_quantity: row.available,
+    max_purchase_limit: row.maxPurchaseLimit,
+    created_at: row.createdAt.toISOString(),
+    updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+export function toPurchase(bought: Purchase): z.input<typeof purchase> {
+  return {
+    id: bought.id,
+    event_id: bought.eventId,
+    quantity: bought.quantity,
+    created_at: bought.createdAt.toISOString(),
+    tickets: bought.ticketIds.map((ticketId) => ({ id: ticketId })),
+  };
+}

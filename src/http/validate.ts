@@ -1,0 +1,40 @@
+/** From what a client sent to what a handler may trust, or to a 400 that names every offending path. */
+import type { z } from 'zod';
+import { Problem } from './problems.js';
+
+export interface ValidationError {
+  readonly in: 'body' | 'path' | 'query' | 'header';
+  /** The member's path, dotted; empty for the whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** @throws Problem `validation` */
+export function validate<S extends z.ZodType>(schema: S, value: unknown, place: ValidationError['in'], name = ''): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw invalid(result.error.issues.flatMap((issue) => describe(issue, place, name)));
+}
+
+export function invalid(errors: readonly ValidationError[]): Problem {
+  const detail = errors.map(({ path, message }) => (path === '' ? `The request ${message}.` : `${path} ${message}.`)).join(' ');
+  return new Problem('validation', detail, { members: { errors } });
+}
+
+function describe(issue: z.core.$ZodIssue, place: ValidationError['in'], name: string): ValidationError[] {
+  const path = issue.path.length > 0 ? issue.path.map(String).join('.') : name;
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ in: place, path: [...issue.path, key].map(String).join('.'), message: 'is not a known field' }));
+  }
+  if (issue.code === 'invalid_type' && issue.path.length === 0 && place === 'body') {
+    return [{ in: place, path, message: 'must have a JSON object as its body' }];
+  }
+  if (issue.code === 'invalid_type' && issue.input === undefined && isMissing(issue.message)) {
+    return [{ in: place, path, message: 'is required' }];
+  }
+  return [{ in: place, path, message: issue.message }];
+}
+
+function isMissing(message: string): boolean {
+  return message.includes('received undefined');
+}

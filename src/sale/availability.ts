@@ -1,0 +1,55 @@
+/**
+ * What is left, in real time. Reads use the same primitive as sales: those that arrive while a query is running share
+ * the next one, one query for all events asked for. Each read is answered by a query that started after the read
+ * arrived, so it counts every purchase that was answered before, and the database sees a few queries at a time however
+ * many people refresh. (A cache that answers with the running query would be faster and stale.)
+ */
+import type { Pool } from '../db/client.js';
+import { readEvents, type EventRow } from '../sql/readEvents.js';
+import { Admission, type AdmissionLimits } from './admission.js';
+import { GroupCommit } from './groupCommit.js';
+
+export type ReadOutcome =
+  | { readonly kind: 'found'; readonly event: EventRow }
+  | { readonly kind: 'event-not-found' }
+  | { readonly kind: 'overloaded'; readonly retryAfterSeconds: number };
+
+export interface Availability {
+  /** @throws whatever the database threw at the shared query */
+  read(eventId: string): Promise<ReadOutcome>;
+}
+
+export interface AvailabilityLimits extends AdmissionLimits {
+  readonly queriesInFlightMax: number;
+  /** Events in one query. */
+  readonly batchEventsMax: number;
+}
+
+const everyEvent = 'every event';
+
+export function createAvailability(pool: Pool, limits: AvailabilityLimits): Availability {
+  const admission = new Admission<string>(limits);
+  const line = new GroupCommit<string, string, ReadOutcome>({
+    run: async (_key, eventIds) => {
+      const events = await readEvents(pool.prisma, [...new Set(eventIds)]);
+      const byId = new Map(events.map((event) => [event.id, event]));
+      return eventIds.map((id) => {
+        const event = byId.get(id);
+        return event ? { kind: 'found', event } : { kind: 'event-not-found' };
+      });
+    },
+    batchSizeMax: limits.batchEventsMax,
+    inFlightMax: limits.queriesInFlightMax,
+    inFlightPerKeyMax: limits.queriesInFlightMax,
+  });
+
+  const overloaded = (retryAfterSeconds: number): ReadOutcome => ({ kind: 'overloaded', retryAfterSeconds });
+  return {
+    read: (eventId) =>
+      admission.admit<ReadOutcome>(everyEvent, {
+        serve: () => line.submit(everyEvent, eventId),
+        shed: overloaded,
+        late: (_place, retryAfterSeconds) => overloaded(retryAfterSeconds),
+      }),
+  };
+}

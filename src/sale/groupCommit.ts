@@ -1,0 +1,136 @@
+/**
+ * The concurrency primitive. Requests for one key that arrive while that key's batch is running wait in line; when it is
+ * done, the next batch takes the whole line, up to a limit. There is no timer: an idle key's first request starts at
+ * once, and batches grow by themselves with the load. Databases group the commits of many sessions into one flush the
+ * same way (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984).
+ */
+
+export interface GroupCommitOptions<K, Q, R> {
+  /** Serves a batch: one result per request, in their order. A rejection is every request's rejection. */
+  readonly run: (key: K, batch: readonly Q[]) => Promise<readonly R[]>;
+  /** Asked as a request would enter a batch; a result is its answer, and it enters none. */
+  readonly expired?: (request: Q) => R | undefined;
+  /** What a request counts for towards `batchWeightMax`; 1 unless told. A single request always fits. */
+  readonly weigh?: (request: Q) => number;
+  readonly batchSizeMax: number;
+  readonly batchWeightMax?: number;
+  /** Batches of all keys that may run at once. Waiting happens here, in line, and not for a connection. */
+  readonly inFlightMax: number;
+  /** Batches of one key that may run at once. */
+  readonly inFlightPerKeyMax: number;
+}
+
+interface Waiting<Q, R> {
+  readonly request: Q;
+  readonly resolve: (result: R) => void;
+  readonly reject: (fault: unknown) => void;
+}
+
+/** Those who wait for one key, in order of arrival. Exists only while someone waits or a batch runs. */
+interface Line<K, Q, R> {
+  readonly key: K;
+  waiting: Waiting<Q, R>[];
+  inFlight: number;
+}
+
+export class GroupCommit<K, Q, R> {
+  readonly #options: GroupCommitOptions<K, Q, R>;
+  readonly #lines = new Map<K, Line<K, Q, R>>();
+  /** Lines that may start a batch, first come first served, each going to the back after its turn. */
+  readonly #ready = new Set<Line<K, Q, R>>();
+  #inFlight = 0;
+  #waiting = 0;
+
+  constructor(options: GroupCommitOptions<K, Q, R>) {
+    this.#options = options;
+  }
+
+  /** Requests in line, not yet in a batch. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Batches running. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Gets in line for `key`; resolves with this request's own result. */
+  submit(key: K, request: Q): Promise<R> {
+    return new Promise((resolve, reject) => {
+      let line = this.#lines.get(key);
+      if (!line) {
+        line = { key, waiting: [], inFlight: 0 };
+        this.#lines.set(key, line);
+      }
+      line.waiting.push({ request, resolve, reject });
+      this.#waiting += 1;
+      this.#enlist(line);
+      this.#startBatches();
+    });
+  }
+
+  #enlist(line: Line<K, Q, R>): void {
+    if (line.waiting.length > 0 && line.inFlight < this.#options.inFlightPerKeyMax) this.#ready.add(line);
+  }
+
+  #startBatches(): void {
+    for (const line of this.#ready) {
+      if (this.#inFlight >= this.#options.inFlightMax) return;
+      this.#ready.delete(line);
+      const batch = this.#cut(line);
+      if (batch.length > 0) void this.#serve(line, batch);
+      this.#enlist(line);
+      this.#forgetIfIdle(line);
+    }
+  }
+
+  /** Takes the next batch off the line, and answers those for whom it is too late. */
+  #cut(line: Line<K, Q, R>): Waiting<Q, R>[] {
+    const { batchSizeMax, batchWeightMax = Infinity, weigh = () => 1, expired = () => undefined } = this.#options;
+    const batch: Waiting<Q, R>[] = [];
+    let weight = 0;
+    let taken = 0;
+    for (const next of line.waiting) {
+      const late = expired(next.request);
+      if (late === undefined) {
+        weight += weigh(next.request);
+        if (batch.length > 0 && (batch.length >= batchSizeMax || weight > batchWeightMax)) break;
+        batch.push(next);
+      } else {
+        next.resolve(late);
+      }
+      taken += 1;
+    }
+    line.waiting = line.waiting.slice(taken);
+    this.#waiting -= taken;
+    return batch;
+  }
+
+  async #serve(line: Line<K, Q, R>, batch: readonly Waiting<Q, R>[]): Promise<void> {
+    line.inFlight += 1;
+    this.#inFlight += 1;
+    const requests = batch.map((waiting) => waiting.request);
+    try {
+      const results = await this.#options.run(line.key, requests);
+      if (results.length !== batch.length) {
+        throw new Error(`a batch of ${String(batch.length)} came back with ${String(results.length)} results`);
+      }
+      batch.forEach((waiting, index) => {
+        waiting.resolve(results[index] as R);
+      });
+    } catch (fault) {
+      for (const waiting of batch) waiting.reject(fault);
+    } finally {
+      line.inFlight -= 1;
+      this.#inFlight -= 1;
+      this.#enlist(line);
+      this.#forgetIfIdle(line);
+      this.#startBatches();
+    }
+  }
+
+  #forgetIfIdle(line: Line<K, Q, R>): void {
+    if (line.waiting.length === 0 && line.inFlight === 0) this.#lines.delete(line.key);
+  }
+}

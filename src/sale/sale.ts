@@ -1,0 +1,121 @@
+/**
+ * START HERE. A purchase comes in as a request and leaves as an outcome:
+ *
+ *     sell: admit (bounded line, deadline) → group commit → sellBatch → one outcome per request, in order
+ *
+ * Nothing here outlives the process or must: any replica can answer, and whatever was answered is in Postgres.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Pool } from '../db/client.js';
+import { classify, type Fault } from '../db/faults.js';
+import { Admission, type AdmissionLimits, type Place } from './admission.js';
+import { GroupCommit } from './groupCommit.js';
+import type { Outcome, PurchaseRequest } from './outcome.js';
+import { BatchFault, sellBatch } from './sellBatch.js';
+
+export interface SaleLimits extends AdmissionLimits {
+  readonly batchRequestsMax: number;
+  readonly batchTicketsMax: number;
+  /** Batches of all events in the database at once: the pool's connections. */
+  readonly batchesInFlightMax: number;
+}
+
+/** What a sale tells those who watch it; every call is brief and throws nothing. */
+export interface SaleObserver {
+  batch(requests: number): void;
+  outcome(kind: Outcome['kind'], replayed: boolean): void;
+  fault(fault: Fault, error: unknown): void;
+}
+
+export interface Sale {
+  /**
+   * Buys, or says why not. Answers by the deadline whatever happens to the database meanwhile.
+   *
+   * @throws BatchFault when the database refuses what was asked of it: a mistake of ours, never tried again
+   */
+  sell(eventId: string, request: PurchaseRequest): Promise<Outcome>;
+  /** Requests in line, not yet in a transaction. */
+  readonly waiting: number;
+  /** Batches in the database. */
+  readonly inFlight: number;
+  /** Admits nobody from here on; resolves when all who were admitted are served. */
+  close(): Promise<void>;
+}
+
+interface Entry {
+  readonly request: PurchaseRequest;
+  readonly place: Place;
+}
+
+/** Between two attempts at a batch: 20 to 100 ms at random, so that replicas do not storm a database that has just come back. */
+const pauseMs = () => 20 + Math.random() * 80;
+/** No request may make a batch heavier than the largest purchase that can be granted. */
+const largestPurchase = 1_000;
+
+export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserver): Sale {
+  const admission = new Admission<string>(limits);
+  const line = new GroupCommit<string, Entry, Outcome>({
+    run: serveBatch,
+    expired: ({ place }) => (Admission.isLate(place) ? overloaded(admission.retryAfterSeconds()) : undefined),
+    weigh: ({ request }) => Math.min(request.quantity, largestPurchase),
+    batchSizeMax: limits.batchRequestsMax,
+    batchWeightMax: limits.batchTicketsMax,
+    inFlightMax: limits.batchesInFlightMax,
+    inFlightPerKeyMax: 1,
+  });
+
+  async function sell(eventId: string, request: PurchaseRequest): Promise<Outcome> {
+    const outcome = await admission.admit<Outcome>(eventId, {
+      serve: (place) => line.submit(eventId, { request, place }),
+      shed: overloaded,
+      late: (place, retryAfterSeconds) => late(request, place, retryAfterSeconds),
+    });
+    observer.outcome(outcome.kind, outcome.kind === 'sold' && outcome.replayed);
+    return outcome;
+  }
+
+  /** The same batch again and again, without those whose deadline has passed meanwhile, until it has an answer. */
+  async function serveBatch(eventId: string, entries: readonly Entry[]): Promise<Outcome[]> {
+    observer.batch(entries.length);
+    let mayHaveCommitted = false;
+    for (;;) {
+      const live = entries.filter(({ place }) => !Admission.isLate(place));
+      if (live.length === 0) return entries.map((entry) => late(entry.request, entry.place, admission.retryAfterSeconds()));
+      for (const { place } of live) place.started = true;
+      try {
+        const requests = live.map((entry) => entry.request);
+        const outcomes = await sellBatch(pool, eventId, requests);
+        const byPlace = new Map(live.map(({ place }, index) => [place, outcomes[index]]));
+        return entries.map(({ request, place }) => byPlace.get(place) ?? late(request, place, admission.retryAfterSeconds()));
+      } catch (error) {
+        const fault = classify(error);
+        observer.fault(fault, error);
+        mayHaveCommitted ||= !(error instanceof BatchFault) || error.mayHaveCommitted;
+        if (!fault.transient && !mayHaveCommitted) throw error;
+        for (const { place } of live) place.started = mayHaveCommitted;
+      }
+      await pause(pauseMs());
+    }
+  }
+
+  return {
+    sell,
+    get waiting() {
+      return line.waiting;
+    },
+    get inFlight() {
+      return line.inFlight;
+    },
+    close: () => admission.close(),
+  };
+}
+
+function overloaded(retryAfterSeconds: number): Outcome {
+  return { kind: 'overloaded', retryAfterSeconds };
+}
+
+/** At the deadline: refused if no transaction carries the request, unknown, and never "failed", if one may have. */
+function late(request: PurchaseRequest, place: Place, retryAfterSeconds: number): Outcome {
+  if (!place.started) return overloaded(retryAfterSeconds);
+  return { kind: 'outcome-unknown', purchaseId: request.purchaseId, retryAfterSeconds };
+}

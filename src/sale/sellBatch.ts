@@ -1,0 +1,91 @@
+/**
+ * One batch of one event, sold in one transaction: lock, recall, decide, write, assert.
+ */
+import { v7 as uuidv7 } from 'uuid';
+import type { Pool } from '../db/client.js';
+import { lockEvent } from '../sql/lockEvent.js';
+import { recallPurchases } from '../sql/recallPurchases.js';
+import { recordPurchases } from '../sql/recordPurchases.js';
+import { allocate, type Decision } from './allocate.js';
+import { impossible, type Outcome, type Purchase, type PurchaseRequest } from './outcome.js';
+
+/** A batch that threw. Whether it happened is known only when COMMIT was certainly not sent. */
+export class BatchFault extends Error {
+  override readonly name = 'BatchFault';
+
+  constructor(
+    cause: unknown,
+    readonly mayHaveCommitted: boolean,
+  ) {
+    super('a batch did not come to its end', { cause });
+  }
+}
+
+/**
+ * Idempotent: the same requests again give the same purchases, whatever became of an earlier attempt. The row lock is
+ * the barrier. An attempt that is still committing holds it, so once the lock is ours that attempt has either happened,
+ * and is recalled, or never will.
+ *
+ * @returns one outcome per request, in order; true once returned, and durable
+ * @throws BatchFault
+ */
+export async function sellBatch(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[]> {
+  let commitSent = false;
+  try {
+    return await pool.prisma.$transaction(async (tx) => {
+      const event = await lockEvent(tx, eventId);
+      if (!event) return requests.map(() => ({ kind: 'event-not-found' }));
+      const recalled = await recallPurchases(tx, eventId, requests);
+      const decisions = allocate(event, recalled, requests);
+      const written = await write(tx, eventId, requests, decisions);
+      commitSent = true;
+      return toOutcomes(decisions, written);
+    }, pool.transaction);
+  } catch (cause) {
+    throw new BatchFault(cause, commitSent);
+  }
+}
+
+/** Writes what was granted. @returns the purchases by their index in the batch */
+async function write(
+  tx: Parameters<typeof recordPurchases>[0],
+  eventId: string,
+  requests: readonly PurchaseRequest[],
+  decisions: readonly Decision[],
+): Promise<Map<number, Purchase>> {
+  const granted = requests
+    .map((request, index) => ({ request, index }))
+    .filter(({ index }) => decisions[index]?.kind === 'grant')
+    .map(({ request, index }) => ({ request, index, ticketIds: Array.from({ length: request.quantity }, () => uuidv7()) }));
+  if (granted.length === 0) return new Map();
+  const createdAt = await recordPurchases(tx, eventId, granted);
+  return new Map(
+    granted.map(({ request: { purchaseId: id, quantity }, index, ticketIds }) => [index, { id, eventId, quantity, createdAt, ticketIds }]),
+  );
+}
+
+function toOutcomes(decisions: readonly Decision[], written: ReadonlyMap<number, Purchase>): Outcome[] {
+  const purchaseAt = (index: number): Purchase => {
+    const purchase = written.get(index);
+    if (!purchase) throw new Error(`request ${String(index)} was granted and not written`);
+    return purchase;
+  };
+  return decisions.map((decision, index): Outcome => {
+    switch (decision.kind) {
+      case 'grant':
+        return { kind: 'sold', purchase: purchaseAt(index), replayed: false };
+      case 'repeat':
+        return { kind: 'sold', purchase: purchaseAt(decision.of), replayed: true };
+      case 'recall':
+        return { kind: 'sold', purchase: decision.purchase, replayed: !decision.own };
+      case 'event-not-found':
+      case 'sold-out':
+      case 'insufficient-availability':
+      case 'purchase-limit-exceeded':
+      case 'idempotency-key-reused':
+        return decision;
+      default:
+        return impossible(decision);
+    }
+  });
+}

@@ -1,0 +1,15 @@
+import type { PrismaClient } from '../db/client.js';
+import type { EventRow } from './readEvents.js';
+
+export interface NewEvent {
+  /** UUIDv7 */
+  readonly id: string;
+  readonly name: string;
+  readonly totalQuota: number;
+  readonly maxPurchaseLimit: number;
+}
+
+/** Makes an event with all of its quota available. */
+export async function createEvent(db: Pick<PrismaClient, 'event'>, event: NewEvent): Promise<EventRow> {
+  return db.event.create({ data: { ...event, available: event.totalQuota } });
+}

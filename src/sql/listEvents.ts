@@ -1,0 +1,18 @@
+import type { PrismaClient } from '../db/client.js';
+import type { EventRow } from './readEvents.js';
+
+/**
+ * A page of events, newest first: ids are UUIDv7, so the primary key is in the order of creation.
+ *
+ * @param page `after`: the last id of the page before; `limit`: rows, at least 1
+ */
+export async function listEvents(
+  db: Pick<PrismaClient, 'event'>,
+  page: { readonly after: string | undefined; readonly limit: number },
+): Promise<EventRow[]> {
+  return db.event.findMany({
+    ...(page.after === undefined ? {} : { where: { id: { lt: page.after } } }),
+    orderBy: { id: 'desc' },
+    take: page.limit,
+  });
+}
