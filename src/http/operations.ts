@@ -1,0 +1,35 @@
+import { type RequestHandler, Router } from 'express';
+import type { Readiness } from '../db/readiness.js';
+import type { Metrics } from './metrics.js';
+import { overloaded, Problem } from './problems.js';
+import { resource } from './resource.js';
+
+/** For those who run it: is it alive, should it get traffic, what is it doing. */
+export function operations(readiness: Readiness, metrics: Metrics): Router {
+  const router = Router();
+
+  const healthz: RequestHandler = (_req, res) => {
+    res.json({ status: 'ok' });
+  };
+  const readyz: RequestHandler = async (_req, res) => {
+    const state = await readiness.check();
+    if (!state.ready) throw new Problem('not-ready', state.reason);
+    res.json({ status: 'ready' });
+  };
+  const showMetrics: RequestHandler = async (_req, res) => {
+    res.set('Content-Type', metrics.contentType).send(await metrics.text());
+  };
+
+  resource(router, '/healthz', { get: [healthz] });
+  resource(router, '/readyz', { get: [readyz] });
+  resource(router, '/metrics', { get: [showMetrics] });
+  return router;
+}
+
+/** Keeps everybody off a schema that this version does not know. */
+export function requireKnownSchema(readiness: Readiness): RequestHandler {
+  return (_req, _res, next) => {
+    if (!readiness.schemaKnown()) throw overloaded('This replica is not ready yet.', 1);
+    next();
+  };
+}

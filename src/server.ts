@@ -1,0 +1,161 @@
+/**
+ * The process: config → database → sale → app → listen; on SIGTERM or SIGINT: stop, drain, close.
+ * With the argument `migrate` it brings the database of DATABASE_URL up to date and ends.
+ */
+import { createServer, type Server } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Config, ConfigError, readConfig } from './config.js';
+import { type Embedded, EmbeddedError, keepSecret, startEmbedded } from './db/embedded.js';
+import { migrate } from './db/migrate.js';
+import { createOnsale, type Onsale } from './onsale.js';
+
+interface Database {
+  readonly url: string;
+  readonly adminToken: string;
+  readonly embedded: Embedded | undefined;
+}
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  if (process.argv[2] === 'migrate') {
+    await migrateOnly(config);
+    return;
+  }
+  const database = await openDatabase(config);
+  const onsale = createOnsale(config, database.url, database.adminToken);
+  try {
+    const server = await listen(config, onsale);
+    const address = addressOf(server);
+    if (database.embedded) greet(address, database.adminToken, database.embedded);
+    else onsale.log.info({ address }, 'listening');
+    untilSignalled(config, server, onsale, database.embedded);
+    await untilReady(onsale);
+  } catch (error) {
+    await onsale.close();
+    await database.embedded?.stop();
+    throw error;
+  }
+}
+
+async function migrateOnly(config: Config): Promise<void> {
+  if (config.DATABASE_URL === undefined) throw new ConfigError('DATABASE_URL is required to migrate: the embedded Postgres migrates itself.');
+  const applied = await migrate(config.DATABASE_URL);
+  say(applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The database is up to date.');
+}
+
+async function openDatabase(config: Config): Promise<Database> {
+  if (config.DATABASE_URL !== undefined) {
+    return { url: config.DATABASE_URL, adminToken: config.ADMIN_TOKEN ?? '', embedded: undefined };
+  }
+  const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR });
+  try {
+    await migrate(embedded.url);
+    return { url: embedded.url, adminToken: config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, 'admin-token'), embedded };
+  } catch (error) {
+    await embedded.stop();
+    throw error;
+  }
+}
+
+async function listen(config: Config, { app }: Onsale): Promise<Server> {
+  const server = createServer(
+    {
+      requestTimeout: config.REQUEST_TIMEOUT_MS,
+      headersTimeout: config.REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+    },
+    app,
+  );
+  const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE' ? 'it is in use; choose another with PORT' : error.message;
+      reject(new ConfigError(`Cannot listen on ${host} port ${String(config.PORT)}: ${taken}.`));
+    });
+    // The kernel keeps connections that come faster than they are accepted; at a sale's opening they all come at once.
+    server.listen({ port: config.PORT, host, backlog: 4_096 }, () => {
+      resolve(server);
+    });
+  });
+}
+
+function addressOf(server: Server): string {
+  const address = server.address();
+  if (address === null || typeof address === 'string') return String(address);
+  const host = ['0.0.0.0', '::'].includes(address.address) ? 'localhost' : address.address;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${String(address.port)}`;
+}
+
+function greet(address: string, adminToken: string, { dataDir }: Embedded): void {
+  say(`
+onsale is on ${address}, its API at ${address}/docs
+It keeps its data in ${dataDir}
+The admin token is ${adminToken}
+
+Make an event of 100 tickets, at most 4 a purchase:
+
+  curl -s ${address}/admin/events -H 'Authorization: Bearer ${adminToken}' \\
+    -H 'Content-Type: application/json' -d '{"name":"First night","total_quota":100,"max_purchase_limit":4}'
+
+Buy two, with the id that this answered:
+
+  curl -s ${address}/events/EVENT_ID/purchases -H 'Content-Type: application/json' -d '{"quantity":2}'
+`);
+}
+
+/** The schema may be behind for a while, when the replica starts before the migration has run. */
+async function untilReady({ readiness, log }: Onsale): Promise<void> {
+  let told = '';
+  for (;;) {
+    const state = await readiness.check();
+    if (state.ready) {
+      log.debug('ready');
+      return;
+    }
+    if (state.reason !== told) log.warn({ reason: state.reason }, 'not ready');
+    told = state.reason;
+    await pause(500, undefined, { ref: false });
+  }
+}
+
+function untilSignalled(config: Config, server: Server, onsale: Onsale, embedded: Embedded | undefined): void {
+  let stoppingSinceMs: number | undefined;
+  const stop = async (): Promise<void> => {
+    if (stoppingSinceMs !== undefined) {
+      // Asked again by an impatient person: at once. One Ctrl-C arrives twice, from the terminal and passed on by npm.
+      if (performance.now() - stoppingSinceMs > 1_000) process.exit(1);
+      return;
+    }
+    stoppingSinceMs = performance.now();
+    onsale.readiness.drain();
+    await pause(config.DRAIN_DELAY_MS);
+    // From here on no new connection; every answer closes its own, and the last one resolves.
+    server.prependListener('request', (_req, res) => res.setHeader('Connection', 'close'));
+    const closed = new Promise((resolve) => server.close(resolve));
+    const cutOff = setTimeout(() => {
+      server.closeAllConnections();
+    }, config.REQUEST_TIMEOUT_MS);
+    await closed;
+    clearTimeout(cutOff);
+    await onsale.close();
+    await embedded?.stop();
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      stop().catch(fail);
+    });
+  }
+}
+
+function fail(error: unknown): never {
+  const known = error instanceof ConfigError || error instanceof EmbeddedError;
+  process.stderr.write(known ? `${error.message}\n` : `onsale stopped: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(1);
+}
+
+process.on('uncaughtException', fail);
+main().catch(fail);

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+
+/** A database of one test file's own, copied from the migrated template. */
+export interface TestDatabase {
+  readonly url: string;
+  /** For looking at rows past the API. */
+  readonly sql: pg.Pool;
+  /** Fails if a connection of the code under test is still open. */
+  drop(): Promise<void>;
+}
+
+function templateUrl(): URL {
+  const url = process.env['TEST_TEMPLATE_URL'];
+  if (url === undefined) throw new Error('tests run by way of "npm test", which starts their Postgres');
+  return new URL(url);
+}
+
+async function onServer<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const url = templateUrl();
+  url.pathname = '/postgres';
+  const client = new pg.Client({ connectionString: url.href });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** @param options `empty`: without a schema, to be migrated by the test */
+export async function createTestDatabase({ empty = false } = {}): Promise<TestDatabase> {
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  const template = empty ? 'template0' : templateUrl().pathname.slice(1);
+  await onServer((client) => client.query(`CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY file_copy`));
+  const url = templateUrl();
+  url.pathname = `/${name}`;
+  const sql = new pg.Pool({ connectionString: url.href, max: 10, application_name: 'test' });
+  return {
+    url: url.href,
+    sql,
+    drop: async () => {
+      await sql.end();
+      await onServer(async (client) => {
+        const { rows } = await client.query(
+          `SELECT application_name, state, query FROM pg_stat_activity WHERE datname = $1 AND application_name <> 'test'`,
+          [name],
+        );
+        await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
+        if (rows.length > 0) throw new Error(`connections were left open: ${JSON.stringify(rows)}`);
+      });
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { readConfig } from '../../src/config.js';
+import { createOnsale, type Onsale } from '../../src/onsale.js';
+
+export const adminToken = 'the-admin-token-of-the-tests';
+
+/** A replica as the process would make it, in this process, on a port of its own. */
+export interface Replica extends Onsale {
+  /** http://127.0.0.1:port */
+  readonly address: string;
+}
+
+/** @param env settings beside the address of the database */
+export async function startReplica(databaseUrl: string, env: Record<string, string> = {}): Promise<Replica> {
+  const config = readConfig({ DATABASE_URL: databaseUrl, ADMIN_TOKEN: adminToken, LOG_LEVEL: 'silent', ...env });
+  const onsale = createOnsale(config, databaseUrl, adminToken);
+  await onsale.readiness.check();
+  const server = createServer(onsale.app);
+  await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, resolve));
+  return {
+    ...onsale,
+    address: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await onsale.close();
+    },
+  };
+}
