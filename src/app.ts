@@ -43,7 +43,9 @@ export function createApp(deps: AppDeps): Express {
   app.use(requestId);
   app.use(docs());
   // No page is served below this line, so one strict policy serves all; transport security is the load balancer's.
-  app.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } }, strictTransportSecurity: false }));
+  app.use(
+    helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } }, strictTransportSecurity: false }),
+  );
   app.use(noStore);
   app.use(operations(deps.readiness, deps.metrics));
   app.use('/admin', requireAdmin(deps.adminToken));

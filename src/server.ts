@@ -5,7 +5,8 @@
 import { createServer, type Server } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Config, ConfigError, readConfig } from './config.js';
-import { type Embedded, EmbeddedError, keepSecret, startEmbedded } from './db/embedded.js';
+import { type Embedded, startEmbedded } from './db/embedded.js';
+import { EmbeddedError, keepSecret } from './db/embeddedFiles.js';
 import { migrate } from './db/migrate.js';
 import { createOnsale, type Onsale } from './onsale.js';
 
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
   const database = await openDatabase(config);
   const onsale = createOnsale(config, database.url, database.adminToken);
   try {
+    await onsale.readiness.check(); // so that who is greeted can buy
     const server = await listen(config, onsale);
     const address = addressOf(server);
     if (database.embedded) greet(address, database.adminToken, database.embedded);
@@ -40,7 +42,8 @@ async function main(): Promise<void> {
 }
 
 async function migrateOnly(config: Config): Promise<void> {
-  if (config.DATABASE_URL === undefined) throw new ConfigError('DATABASE_URL is required to migrate: the embedded Postgres migrates itself.');
+  if (config.DATABASE_URL === undefined)
+    throw new ConfigError('DATABASE_URL is required to migrate: the embedded Postgres migrates itself.');
   const applied = await migrate(config.DATABASE_URL);
   say(applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The database is up to date.');
 }
@@ -153,7 +156,9 @@ function untilSignalled(config: Config, server: Server, onsale: Onsale, embedded
 
 function fail(error: unknown): never {
   const known = error instanceof ConfigError || error instanceof EmbeddedError;
-  process.stderr.write(known ? `${error.message}\n` : `onsale stopped: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(
+    known ? `${error.message}\n` : `onsale stopped: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   process.exit(1);
 }
 

@@ -45,6 +45,7 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     lock_timeout: limits.lockTimeoutMs,
     statement_timeout: limits.statementTimeoutMs,
     idle_in_transaction_session_timeout: limits.transactionTimeoutMs,
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the pool waits for the promise; only its types do not say so
     onConnect: (client) => prepareSession(client, limits.transactionTimeoutMs),
   });
   pool.on('error', () => {
@@ -82,45 +83,49 @@ async function prepareSession(client: pg.ClientBase, transactionTimeoutMs: numbe
  */
 function safeClient(deadlineMs: number): new (config?: pg.ClientConfig) => pg.Client {
   return class SafeClient extends pg.Client {
-    #standbyWaitCancelled = false;
+    #cancelledStandbyWaits = 0;
 
     constructor(config?: pg.ClientConfig) {
       super(config);
       this.on('notice', (notice) => {
-        if (/synchronous replication/i.test(notice.message ?? '')) this.#standbyWaitCancelled = true;
+        if (/synchronous replication/i.test(String(notice.message))) this.#cancelledStandbyWaits += 1;
       });
     }
 
-    // pg's own declaration has a dozen overloads; what matters here is a text or a config first, and a promise back.
-    override query(...args: [unknown, ...unknown[]]): never {
+    // pg's own declaration has a dozen overloads; here a text or a config comes first, and perhaps a callback last.
+    override query(...args: unknown[]): never {
+      // Destroying the socket is the only safe end of a wait: the connection is in an unknown state and must not be reused.
+      // pg then fails what is under way with the same fault.
+      const timer = setTimeout(() => {
+        this.connection.stream.destroy(new ClientDeadlineFault(`no reply from the database within ${String(deadlineMs)} ms`));
+      }, deadlineMs);
+      const callback = args.at(-1);
+      if (typeof callback === 'function') {
+        args[args.length - 1] = (...reply: unknown[]) => {
+          clearTimeout(timer);
+          Reflect.apply(callback, undefined, reply);
+        };
+        return this.#send(args) as never;
+      }
       const [first] = args;
-      const query = super.query as (...all: unknown[]) => unknown;
-      const reply = query.apply(this, args);
-      if (!(reply instanceof Promise)) return reply as never;
       const text = typeof first === 'string' ? first : (first as { text?: string }).text;
-      return this.#inTime(text === 'COMMIT' ? this.#committed(reply) : reply) as never;
+      const reply = this.#send(args) as Promise<unknown>;
+      return (text === 'COMMIT' ? this.#committed(reply) : reply).finally(() => {
+        clearTimeout(timer);
+      }) as never;
+    }
+
+    #send(args: unknown[]): unknown {
+      // eslint-disable-next-line @typescript-eslint/unbound-method -- bound by Reflect.apply
+      return Reflect.apply(pg.Client.prototype.query, this, args);
     }
 
     async #committed(reply: Promise<unknown>): Promise<unknown> {
-      this.#standbyWaitCancelled = false;
+      const cancelledBefore = this.#cancelledStandbyWaits;
       const result = (await reply) as pg.QueryResult;
       if (result.command !== 'COMMIT') throw new CommitFault(`COMMIT was answered with ${result.command}: nothing was committed`);
-      if (this.#standbyWaitCancelled) throw new CommitFault('the wait for the synchronous standby was cancelled');
+      if (this.#cancelledStandbyWaits > cancelledBefore) throw new CommitFault('the wait for the synchronous standby was cancelled');
       return result;
-    }
-
-    /** Destroying the socket is the only safe end of a wait: the connection is in an unknown state and must not be reused. */
-    #inTime(reply: Promise<unknown>): Promise<unknown> {
-      return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          const fault = new ClientDeadlineFault(`no reply from the database within ${String(deadlineMs)} ms`);
-          this.connection.stream.destroy(fault);
-          reject(fault);
-        }, deadlineMs);
-        reply.then(resolve, reject).finally(() => {
-          clearTimeout(timer);
-        });
-      });
     }
   };
 }

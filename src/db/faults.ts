@@ -51,7 +51,10 @@ export class UnusableDatabaseFault extends Error {
   override readonly name = 'UnusableDatabaseFault';
 }
 
-const connectionFault = /terminat|connect|socket|timeout exceeded|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|not queryable/i;
+/** How a lost or refused connection shows where there is no SQLSTATE: the driver adapter's kinds, Prisma's codes, pg's words. */
+const connectionKinds = ['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections', 'TlsConnectionError'];
+const connectionCodes = ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028'];
+const connectionWords = /terminated|timeout|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|not queryable/i;
 
 /** @param error anything thrown by Prisma, its adapter or pg */
 export function classify(error: unknown): Fault {
@@ -65,7 +68,7 @@ export function classify(error: unknown): Fault {
     (cause) => cause instanceof CommitFault || cause instanceof ClientDeadlineFault || cause instanceof UnusableDatabaseFault,
   );
   if (ours) return { sqlState: undefined, name: (ours as Error).name, transient: true };
-  const lost = causes.some((cause) => isPrismaConnectionCode(cause) || (cause instanceof Error && connectionFault.test(cause.message)));
+  const lost = causes.some(isConnectionFault);
   return { sqlState: undefined, name: messageOf(causes), transient: lost };
 }
 
@@ -89,10 +92,13 @@ function sqlStateOf(cause: unknown): string | undefined {
   return undefined;
 }
 
-/** Prisma's codes: P1001 cannot reach, P1002 timed out, P1008 operation timed out, P1017 closed, P2024 pool, P2028 transaction API. */
-function isPrismaConnectionCode(cause: unknown): boolean {
-  const { code } = cause as { code?: unknown };
-  return typeof code === 'string' && ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028'].includes(code);
+function isConnectionFault(cause: unknown): boolean {
+  const { kind, code, message } = cause as { kind?: unknown; code?: unknown; message?: unknown };
+  return (
+    (typeof kind === 'string' && connectionKinds.includes(kind)) ||
+    (typeof code === 'string' && connectionCodes.includes(code)) ||
+    (typeof message === 'string' && connectionWords.test(message))
+  );
 }
 
 function messageOf(causes: readonly unknown[]): string {

@@ -122,12 +122,18 @@ function loadEngine(): ReturnType<typeof instantiateEngine> {
   return engineModule;
 }
 
+/** The engine never clears the timer of its own lock wait, ten seconds; the process must not stay for it. */
+const briefTimeout = (callback: () => void, ms: number) => setTimeout(callback, ms).unref();
+
 /** The package expects a bundler to instantiate its WebAssembly; this does it by hand. */
 async function instantiateEngine() {
   const specifier = '@prisma/schema-engine-wasm/schema_engine_bg';
   const glue = await import('@prisma/schema-engine-wasm/schema_engine_bg');
   const wasmPath = join(dirname(createRequire(import.meta.url).resolve(specifier)), 'schema_engine_bg.wasm');
-  const { instance } = await WebAssembly.instantiate(await readFile(wasmPath), { './schema_engine_bg.js': glue });
+  const imports = Object.fromEntries(
+    Object.entries(glue).map(([name, value]) => [name, name.startsWith('__wbg_setTimeout_') ? briefTimeout : (value as unknown)]),
+  );
+  const { instance } = await WebAssembly.instantiate(await readFile(wasmPath), { './schema_engine_bg.js': imports });
   const internals = glue as unknown as { __wbg_set_wasm(exports: unknown): void };
   internals.__wbg_set_wasm(instance.exports);
   (instance.exports as { __wbindgen_start(): void }).__wbindgen_start();

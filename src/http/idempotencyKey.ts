@@ -14,5 +14,7 @@ export function idempotencyKey(header: string | string[] | undefined): string | 
   const text = Array.isArray(header) ? header.join(', ') : header;
   const key = text.startsWith('"') ? quoted.exec(text)?.[1]?.replace(/\\(["\\])/g, '$1') : text;
   if (key !== undefined && bare.test(key)) return key;
-  throw invalid([{ in: 'header', path: 'Idempotency-Key', message: 'must be 16 to 255 visible ASCII characters, bare or as a quoted string' }]);
+  throw invalid([
+    { in: 'header', path: 'Idempotency-Key', message: 'must be 16 to 255 visible ASCII characters, bare or as a quoted string' },
+  ]);
 }

@@ -8,7 +8,10 @@ const mediaType: RequestHandler = (req, _res, next) => {
   const given = req.headers['content-type'] ?? '';
   const [, charset = 'utf-8'] = /;\s*charset="?([^";\s]+)/i.exec(given) ?? [];
   if (req.is('application/json') === false || !/^utf-?8$/i.test(charset)) {
-    throw new Problem('unsupported-media-type', `Send the body as application/json in UTF-8, not as ${given === '' ? 'an unnamed type' : given}.`);
+    throw new Problem(
+      'unsupported-media-type',
+      `Send the body as application/json in UTF-8, not as ${given === '' ? 'an unnamed type' : given}.`,
+    );
   }
   next();
 };

@@ -15,8 +15,18 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const purchases = new Counter({ name: 'onsale_purchases_total', help: 'Purchase requests by outcome', labelNames: ['outcome'], registers });
-  const faults = new Counter({ name: 'onsale_database_faults_total', help: 'Failed attempts at a batch', labelNames: ['fault'], registers });
+  const purchases = new Counter({
+    name: 'onsale_purchases_total',
+    help: 'Purchase requests by outcome',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const faults = new Counter({
+    name: 'onsale_database_faults_total',
+    help: 'Failed attempts at a batch',
+    labelNames: ['fault'],
+    registers,
+  });
   const batchSize = new Histogram({
     name: 'onsale_batch_requests',
     help: 'Requests that one transaction carried',

@@ -128,7 +128,9 @@ const problemOf = (code: ProblemCode) => ({
 
 const operationsPaths: ZodOpenApiPathsObject = {
   '/healthz': { get: operation('Does the process run', { responses: ok('It does', status) }) },
-  '/readyz': { get: operation('Should this replica get traffic', { responses: { ...ok('It should', status), ...problemOf('not-ready') } }) },
+  '/readyz': {
+    get: operation('Should this replica get traffic', { responses: { ...ok('It should', status), ...problemOf('not-ready') } }),
+  },
   '/metrics': { get: operation('Metrics for Prometheus', { responses: text('Prometheus text', 'text/plain') }) },
   '/openapi.json': { get: operation('This document', { responses: ok('OpenAPI 3.1', z.looseObject({})) }) },
   '/docs': { get: operation('This document for people', { responses: text('A page', 'text/html') }) },

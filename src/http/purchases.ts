@@ -1,9 +1,9 @@
 import { type RequestHandler, type Response, Router } from 'express';
 import { v7 as uuidv7 } from 'uuid';
 import type { PrismaClient } from '../db/client.js';
-import { impossible, type Outcome, type Purchase } from '../sale/outcome.js';
+import { impossible, type Outcome } from '../sale/outcome.js';
 import type { Sale } from '../sale/sale.js';
-import { readPurchase } from '../sql/readPurchase.js';
+import { type Purchase, readPurchase } from '../sql/readPurchase.js';
 import { idempotencyKey } from './idempotencyKey.js';
 import { jsonBody } from './jsonBody.js';
 import { overloaded, Problem } from './problems.js';

@@ -3,13 +3,13 @@
  */
 import { z } from 'zod';
 import type { EventRow } from '../sql/readEvents.js';
-import type { Purchase } from '../sale/outcome.js';
+import type { Purchase } from '../sql/readPurchase.js';
 
 /** In any UUID notation; every id made here is a UUIDv7 in lower case. */
 export const id = z
   .guid('must be a UUID')
   .transform((text) => text.toLowerCase())
-  .meta({ format: 'uuid', example: '019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44' });
+  .meta({ format: 'uuid', examples: ['019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44'] });
 
 // eslint-disable-next-line no-control-regex -- control characters are what this looks for: Postgres refuses NUL, terminals obey the rest
 const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
@@ -22,10 +22,10 @@ const must = (message: string) => ({ error: (issue: { input?: unknown }) => (iss
 const name = z
   .string(must('must be a string'))
   .refine((text) => text.length > 0, 'must not be empty')
-  .refine((text) => [...text].length <= nameLengthMax, `must have at most ${String(nameLengthMax)} characters`)
+  .refine((text) => Array.from(text).length <= nameLengthMax, `must have at most ${String(nameLengthMax)} characters`)
   .refine((text) => !controlCharacter.test(text), 'must not contain control characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
-  .meta({ minLength: 1, maxLength: nameLengthMax, example: 'The last night of the tour' });
+  .meta({ minLength: 1, maxLength: nameLengthMax, examples: ['The last night of the tour'] });
 
 const wholeNumber = (min: number, max: number) =>
   z
@@ -33,12 +33,10 @@ const wholeNumber = (min: number, max: number) =>
     .min(min, `must be at least ${String(min)}`)
     .max(max, `must be at most ${String(max)}`);
 
-const totalQuota = wholeNumber(1, 10_000_000).meta({ example: 100 });
-const maxPurchaseLimit = wholeNumber(1, 1_000).meta({ example: 4 });
+const totalQuota = wholeNumber(1, 10_000_000).meta({ examples: [100] });
+const maxPurchaseLimit = wholeNumber(1, 1_000).meta({ examples: [4] });
 
-export const newEvent = z
-  .strictObject({ name, total_quota: totalQuota, max_purchase_limit: maxPurchaseLimit })
-  .meta({ id: 'NewEvent' });
+export const newEvent = z.strictObject({ name, total_quota: totalQuota, max_purchase_limit: maxPurchaseLimit }).meta({ id: 'NewEvent' });
 
 export const eventChange = z
   .strictObject({ name: name.optional(), max_purchase_limit: maxPurchaseLimit.optional() })
@@ -54,7 +52,7 @@ export const newPurchase = z
     quantity: z
       .number(must('must be a whole number, at least 1'))
       .refine((quantity) => Number.isInteger(quantity) && quantity >= 1, 'must be a whole number, at least 1')
-      .meta({ type: 'integer', minimum: 1, example: 2 }),
+      .meta({ type: 'integer', minimum: 1, examples: [2] }),
   })
   .meta({ id: 'NewPurchase' });
 
@@ -68,13 +66,16 @@ export const page = z.strictObject({
   cursor: id.optional(),
 });
 
-const time = z.iso.datetime().meta({ example: '2026-05-01T18:00:00.000Z' });
+const time = z.iso.datetime().meta({ examples: ['2026-05-01T18:00:00.000Z'] });
 
 const eventMembers = {
   id,
   name,
   total_quota: totalQuota,
-  available_quantity: z.int().min(0).meta({ example: 98 }),
+  available_quantity: z
+    .int()
+    .min(0)
+    .meta({ examples: [98] }),
   max_purchase_limit: maxPurchaseLimit,
   created_at: time,
   updated_at: time,

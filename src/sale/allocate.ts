@@ -2,19 +2,10 @@
  * Dividing what is available among a batch. Pure: no I/O, no clock, and no ids are made here, so that every rule of
  * the sale can be tested without a database.
  */
-import type { Purchase, PurchaseRequest, Refusal } from './outcome.js';
-
-/** The event's row, as read under its lock. */
-export interface LockedEvent {
-  readonly available: number;
-  readonly maxPurchaseLimit: number;
-}
-
-/** A purchase that already exists under a request's id or key. */
-export interface RecalledPurchase {
-  readonly purchase: Purchase;
-  readonly idempotency: PurchaseRequest['idempotency'];
-}
+import type { LockedEvent } from '../sql/lockEvent.js';
+import type { Purchase } from '../sql/readPurchase.js';
+import type { RecalledPurchase } from '../sql/recallPurchases.js';
+import type { PurchaseRequest, Refusal } from './outcome.js';
 
 export type Decision =
   /** To be written by this batch. */
@@ -33,11 +24,7 @@ export type Decision =
  *
  * @returns one decision per request, in the order of the requests
  */
-export function allocate(
-  event: LockedEvent,
-  recalled: readonly RecalledPurchase[],
-  requests: readonly PurchaseRequest[],
-): Decision[] {
+export function allocate(event: LockedEvent, recalled: readonly RecalledPurchase[], requests: readonly PurchaseRequest[]): Decision[] {
   const byId = new Map(recalled.map((found) => [found.purchase.id, found]));
   const byKey = new Map(recalled.flatMap((found) => (found.idempotency ? [[found.idempotency.key, found]] : [])));
   const grantedKeys = new Map<string, number>();

@@ -1,6 +1,8 @@
 /**
  * What a sale answers. A refusal is a value, to be switched on exhaustively; only broken machines throw.
  */
+import type { Idempotency } from '../sql/recallPurchases.js';
+import type { Purchase } from '../sql/readPurchase.js';
 
 /** A request to buy, with everything that must be the same when it is tried again. */
 export interface PurchaseRequest {
@@ -8,17 +10,7 @@ export interface PurchaseRequest {
   readonly purchaseId: string;
   /** A whole number from 1; it may exceed every limit, and is then refused. */
   readonly quantity: number;
-  /** The caller's key and the canonical form of the body it stands for. */
-  readonly idempotency: { readonly key: string; readonly fingerprint: string } | null;
-}
-
-/** A committed sale: exactly `quantity` tickets, in the order of their ids. */
-export interface Purchase {
-  readonly id: string;
-  readonly eventId: string;
-  readonly quantity: number;
-  readonly createdAt: Date;
-  readonly ticketIds: readonly string[];
+  readonly idempotency: Idempotency | null;
 }
 
 /** Why a request bought nothing, decided under the event's lock. */

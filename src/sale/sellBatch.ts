@@ -2,12 +2,13 @@
  * One batch of one event, sold in one transaction: lock, recall, decide, write, assert.
  */
 import { v7 as uuidv7 } from 'uuid';
-import type { Pool } from '../db/client.js';
+import type { Pool, Queryable } from '../db/client.js';
 import { lockEvent } from '../sql/lockEvent.js';
+import type { Purchase } from '../sql/readPurchase.js';
 import { recallPurchases } from '../sql/recallPurchases.js';
 import { recordPurchases } from '../sql/recordPurchases.js';
 import { allocate, type Decision } from './allocate.js';
-import { impossible, type Outcome, type Purchase, type PurchaseRequest } from './outcome.js';
+import { impossible, type Outcome, type PurchaseRequest } from './outcome.js';
 
 /** A batch that threw. Whether it happened is known only when COMMIT was certainly not sent. */
 export class BatchFault extends Error {
@@ -30,12 +31,14 @@ export class BatchFault extends Error {
  * @throws BatchFault
  */
 export async function sellBatch(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[]> {
+  const ids = requests.map((request) => request.purchaseId);
+  const keys = requests.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
   let commitSent = false;
   try {
     return await pool.prisma.$transaction(async (tx) => {
       const event = await lockEvent(tx, eventId);
       if (!event) return requests.map(() => ({ kind: 'event-not-found' }));
-      const recalled = await recallPurchases(tx, eventId, requests);
+      const recalled = await recallPurchases(tx, eventId, ids, keys);
       const decisions = allocate(event, recalled, requests);
       const written = await write(tx, eventId, requests, decisions);
       commitSent = true;
@@ -48,20 +51,21 @@ export async function sellBatch(pool: Pool, eventId: string, requests: readonly 
 
 /** Writes what was granted. @returns the purchases by their index in the batch */
 async function write(
-  tx: Parameters<typeof recordPurchases>[0],
+  tx: Queryable,
   eventId: string,
   requests: readonly PurchaseRequest[],
   decisions: readonly Decision[],
 ): Promise<Map<number, Purchase>> {
-  const granted = requests
-    .map((request, index) => ({ request, index }))
-    .filter(({ index }) => decisions[index]?.kind === 'grant')
-    .map(({ request, index }) => ({ request, index, ticketIds: Array.from({ length: request.quantity }, () => uuidv7()) }));
+  const granted = requests.flatMap(({ purchaseId: id, quantity, idempotency }, index) =>
+    decisions[index]?.kind === 'grant' ? [{ index, id, quantity, idempotency, ticketIds: newTicketIds(quantity) }] : [],
+  );
   if (granted.length === 0) return new Map();
   const createdAt = await recordPurchases(tx, eventId, granted);
-  return new Map(
-    granted.map(({ request: { purchaseId: id, quantity }, index, ticketIds }) => [index, { id, eventId, quantity, createdAt, ticketIds }]),
-  );
+  return new Map(granted.map(({ index, id, quantity, ticketIds }) => [index, { id, eventId, quantity, createdAt, ticketIds }]));
+}
+
+function newTicketIds(quantity: number): string[] {
+  return Array.from({ length: quantity }, () => uuidv7());
 }
 
 function toOutcomes(decisions: readonly Decision[], written: ReadonlyMap<number, Purchase>): Outcome[] {

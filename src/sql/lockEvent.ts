@@ -1,5 +1,10 @@
 import type { Queryable } from '../db/client.js';
-import type { LockedEvent } from '../sale/allocate.js';
+
+/** What a sale must know of its event, true until the transaction ends. */
+export interface LockedEvent {
+  readonly available: number;
+  readonly maxPurchaseLimit: number;
+}
 
 /**
  * Takes the event's row until the end of the transaction; waits for the batch that has it, up to the lock timeout.

@@ -1,6 +1,16 @@
 import type { Queryable } from '../db/client.js';
-import type { RecalledPurchase } from '../sale/allocate.js';
-import type { PurchaseRequest } from '../sale/outcome.js';
+import type { Purchase } from './readPurchase.js';
+
+/** The caller's key, and the canonical form of the body that it stands for. */
+export interface Idempotency {
+  readonly key: string;
+  readonly fingerprint: string;
+}
+
+export interface RecalledPurchase {
+  readonly purchase: Purchase;
+  readonly idempotency: Idempotency | null;
+}
 
 interface Row {
   id: string;
@@ -12,7 +22,7 @@ interface Row {
 }
 
 /**
- * The purchases that exist already under these requests' ids or keys, with their tickets.
+ * The purchases that exist already under these ids or keys, with their tickets.
  *
  * Its own statement, after the lock was taken: only then does its snapshot include what the last holder of the lock
  * committed. Two branches instead of one OR, so that each uses its index.
@@ -20,10 +30,9 @@ interface Row {
 export async function recallPurchases(
   tx: Queryable,
   eventId: string,
-  requests: readonly PurchaseRequest[],
+  ids: readonly string[],
+  keys: readonly string[],
 ): Promise<RecalledPurchase[]> {
-  const ids = requests.map((request) => request.purchaseId);
-  const keys = requests.flatMap((request) => (request.idempotency ? [request.idempotency.key] : []));
   const rows = await tx.$queryRaw<Row[]>`
     WITH found AS (
       SELECT id, quantity, idempotency_key, request_fingerprint, created_at

@@ -1,9 +1,11 @@
 import type { Queryable } from '../db/client.js';
-import type { PurchaseRequest } from '../sale/outcome.js';
+import type { Idempotency } from './recallPurchases.js';
 
-/** A request that was granted, and the ids of the tickets it will get. */
-export interface Grant {
-  readonly request: PurchaseRequest;
+/** A purchase as granted, with as many ticket ids as its quantity says. */
+export interface NewPurchase {
+  readonly id: string;
+  readonly quantity: number;
+  readonly idempotency: Idempotency | null;
   readonly ticketIds: readonly string[];
 }
 
@@ -23,8 +25,8 @@ interface Row {
  *
  * @returns the time of the purchases, by the database's clock
  */
-export async function recordPurchases(tx: Queryable, eventId: string, grants: readonly Grant[]): Promise<Date> {
-  const tickets = grants.flatMap(({ request, ticketIds }) => ticketIds.map((id) => ({ id, purchaseId: request.purchaseId })));
+export async function recordPurchases(tx: Queryable, eventId: string, purchases: readonly NewPurchase[]): Promise<Date> {
+  const tickets = purchases.flatMap((purchase) => purchase.ticketIds.map((id) => ({ id, purchaseId: purchase.id })));
   const rows = await tx.$queryRaw<Row[]>`
     WITH sold AS (
       UPDATE events
@@ -34,10 +36,10 @@ export async function recordPurchases(tx: Queryable, eventId: string, grants: re
     ), bought AS (
       INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at)
       SELECT sold.id, new.id, new.quantity, new.key, new.fingerprint, statement_timestamp()
-        FROM sold, unnest(${grants.map((grant) => grant.request.purchaseId)}::uuid[],
-                          ${grants.map((grant) => grant.request.quantity)}::int[],
-                          ${grants.map((grant) => grant.request.idempotency?.key ?? null)}::text[],
-                          ${grants.map((grant) => grant.request.idempotency?.fingerprint ?? null)}::text[]
+        FROM sold, unnest(${purchases.map((purchase) => purchase.id)}::uuid[],
+                          ${purchases.map((purchase) => purchase.quantity)}::int[],
+                          ${purchases.map((purchase) => purchase.idempotency?.key ?? null)}::text[],
+                          ${purchases.map((purchase) => purchase.idempotency?.fingerprint ?? null)}::text[]
                          ) AS new (id, quantity, key, fingerprint)
       RETURNING 1
     ), issued AS (
@@ -52,8 +54,8 @@ export async function recordPurchases(tx: Queryable, eventId: string, grants: re
            (SELECT count(*)::int FROM issued) AS tickets,
            statement_timestamp()::timestamptz(3) AS "createdAt"`;
   const [row] = rows;
-  if (row?.sold !== 1 || row.purchases !== grants.length || row.tickets !== tickets.length) {
-    throw new Error(`meant ${String(grants.length)} purchases of ${String(tickets.length)} tickets, wrote ${JSON.stringify(row)}`);
+  if (row?.sold !== 1 || row.purchases !== purchases.length || row.tickets !== tickets.length) {
+    throw new Error(`meant ${String(purchases.length)} purchases of ${String(tickets.length)} tickets, wrote ${JSON.stringify(row)}`);
   }
   return row.createdAt;
 }

@@ -42,13 +42,22 @@ export async function createTestDatabase({ empty = false } = {}): Promise<TestDa
     drop: async () => {
       await sql.end();
       await onServer(async (client) => {
-        const { rows } = await client.query(
-          `SELECT application_name, state, query FROM pg_stat_activity WHERE datname = $1 AND application_name <> 'test'`,
-          [name],
-        );
+        const open = await untilClosed(client, name);
         await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
-        if (rows.length > 0) throw new Error(`connections were left open: ${JSON.stringify(rows)}`);
+        if (open.length > 0) throw new Error(`connections were left open: ${JSON.stringify(open)}`);
       });
     },
   };
+}
+
+/** The server notices a closed connection when its statement ends. @returns the connections still open after five seconds */
+async function untilClosed(client: pg.Client, database: string): Promise<unknown[]> {
+  for (let attempt = 0; ; attempt += 1) {
+    const { rows } = await client.query<Record<string, unknown>>(
+      `SELECT application_name, state, query FROM pg_stat_activity WHERE datname = $1 AND application_name <> 'test'`,
+      [database],
+    );
+    if (rows.length === 0 || attempt === 50) return rows;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }

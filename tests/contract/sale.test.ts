@@ -1,0 +1,153 @@
+/**
+ * Goal: group commit answers exactly as selling one request at a time would, only faster.
+ * Method: one battery of behaviour for both; then random histories sold by both, outcome by outcome.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { v7 as uuidv7 } from 'uuid';
+import type { Pool } from '../../src/db/client.js';
+import type { Outcome } from '../../src/sale/outcome.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { openTestPool } from '../helpers/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../helpers/sales.js';
+import { plainSale } from './plainSale.js';
+import { unlockedSale } from './unlockedSale.js';
+
+let database: TestDatabase;
+let pool: Pool;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = openTestPool(database.url);
+});
+afterAll(async () => {
+  await pool.close();
+  await database.drop();
+});
+
+const sellers: [string, (pool: Pool) => Seller][] = [
+  ['the plain sale', plainSale],
+  ['group commit', groupCommitSale],
+  ['group commit in batches of two', (given) => groupCommitSale(given, { batchRequestsMax: 2 })],
+];
+
+describe.each(sellers)('%s', (_name, open) => {
+  let seller: Seller;
+  beforeAll(() => {
+    seller = open(pool);
+  });
+  afterAll(async () => {
+    await seller.close();
+  });
+
+  test('sells with as many tickets as asked for, in the order of their ids', async () => {
+    const eventId = await newEvent(pool, 10);
+    const bought = request(3);
+    const outcome = await seller.sell(eventId, bought);
+    expect(outcome).toMatchObject({ kind: 'sold', replayed: false, purchase: { id: bought.purchaseId, eventId, quantity: 3 } });
+    const { ticketIds } = (outcome as Extract<Outcome, { kind: 'sold' }>).purchase;
+    expect(ticketIds).toHaveLength(3);
+    expect([...ticketIds].sort()).toEqual(ticketIds);
+    await expectConserved(pool, eventId, 3);
+  });
+
+  test('sells exactly what remains: a smaller request after a larger one that did not fit', async () => {
+    const eventId = await newEvent(pool, 5);
+    const outcomes = await Promise.all([4, 2, 1, 1].map((quantity) => seller.sell(eventId, request(quantity))));
+    expect(outcomes.map((outcome) => outcome.kind)).toEqual(['sold', 'insufficient-availability', 'sold', 'sold-out']);
+    expect(outcomes[1]).toMatchObject({ available: 1 });
+    await expectConserved(pool, eventId, 5);
+  });
+
+  test('knows no event that was never made', async () => {
+    await expect(seller.sell(uuidv7(), request(1))).resolves.toEqual({ kind: 'event-not-found' });
+  });
+
+  test('refuses more than the limit, and quantities beyond any integer of the database', async () => {
+    const eventId = await newEvent(pool, 10, 2);
+    for (const quantity of [3, 2 ** 31, 1e18]) {
+      await expect(seller.sell(eventId, request(quantity))).resolves.toEqual({ kind: 'purchase-limit-exceeded', maxPurchaseLimit: 2 });
+    }
+    await expectConserved(pool, eventId, 0);
+  });
+
+  test('gives the first purchase again for its key, tickets and time included, also when sold out', async () => {
+    const eventId = await newEvent(pool, 2);
+    const first = await seller.sell(eventId, request(2, 'key'));
+    const second = await seller.sell(eventId, request(2, 'key'));
+    expect(first).toMatchObject({ kind: 'sold', replayed: false });
+    const { id, ticketIds } = (first as Extract<Outcome, { kind: 'sold' }>).purchase;
+    expect(second).toMatchObject({ kind: 'sold', replayed: true, purchase: { id, ticketIds } });
+    await expectConserved(pool, eventId, 2);
+  });
+
+  test('refuses a key that stands for another request', async () => {
+    const eventId = await newEvent(pool, 9);
+    await seller.sell(eventId, request(2, 'key'));
+    await expect(seller.sell(eventId, request(1, 'key'))).resolves.toEqual({ kind: 'idempotency-key-reused' });
+    await expectConserved(pool, eventId, 2);
+  });
+
+  test('keeps the keys of two events apart', async () => {
+    const [one, other] = [await newEvent(pool, 5), await newEvent(pool, 5)];
+    const outcomes = await Promise.all([one, other].map((eventId) => seller.sell(eventId, request(1, 'key'))));
+    expect(outcomes).toMatchObject([{ replayed: false }, { replayed: false }]);
+    await expectConserved(pool, one, 1);
+    await expectConserved(pool, other, 1);
+  });
+
+  test('remembers no refusal', async () => {
+    const eventId = await newEvent(pool, 1);
+    await expect(seller.sell(eventId, request(2, 'key'))).resolves.toMatchObject({ kind: 'insufficient-availability' });
+    await expect(seller.sell(eventId, request(1, 'key'))).resolves.toMatchObject({ kind: 'sold', replayed: false });
+    await expectConserved(pool, eventId, 1);
+  });
+
+  test('sells to a crowd that comes at once no more and no less than there is', async () => {
+    const eventId = await newEvent(pool, 50);
+    const outcomes = await Promise.all(Array.from({ length: 120 }, (_, index) => seller.sell(eventId, request(1 + (index % 3)))));
+    expect(ticketsOf(outcomes)).toBe(50);
+    await expectConserved(pool, eventId, 50);
+  });
+});
+
+/** An outcome without what differs between two sales of the same history: ids and times. */
+function shape(outcome: Outcome): unknown {
+  if (outcome.kind !== 'sold') return outcome;
+  const { quantity, ticketIds } = outcome.purchase;
+  return { kind: 'sold', replayed: outcome.replayed, quantity, tickets: ticketIds.length };
+}
+
+test('for any history, group commit gives each request the outcome that the plain sale gives it', async () => {
+  const history = fc.array(fc.tuple(fc.integer({ min: 1, max: 5 }), fc.option(fc.constantFrom('a', 'b', 'c', 'd'), { nil: undefined })), {
+    minLength: 1,
+    maxLength: 25,
+  });
+  const [plain, grouped] = [plainSale(pool), groupCommitSale(pool, { batchRequestsMax: 7 })];
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 30 }), history, async (quota, asked) => {
+      const [reference, subject] = [await newEvent(pool, quota, 4), await newEvent(pool, quota, 4)];
+      const sellAll = (seller: Seller, eventId: string) =>
+        Promise.all(asked.map(([quantity, key]) => seller.sell(eventId, request(quantity, key))));
+      const [expected, actual] = [await sellAll(plain, reference), await sellAll(grouped, subject)];
+      expect(actual.map(shape)).toEqual(expected.map(shape));
+      await expectConserved(pool, subject, ticketsOf(expected));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('the negative control: the same crowd oversells a sale without lock and condition', async () => {
+  const seller = unlockedSale(pool);
+  const eventId = await newEvent(pool, 50);
+  const outcomes = await Promise.allSettled(Array.from({ length: 120 }, () => seller.sell(eventId, request(1))));
+  const sold = ticketsOf(outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])));
+  await expect(expectConserved(pool, eventId, sold)).rejects.toThrow();
+  const [{ tickets } = { tickets: 0 }] = (
+    await database.sql.query<{ tickets: number }>(
+      'SELECT e.available + count(t.id)::int AS tickets FROM events e JOIN tickets t ON t.event_id = e.id WHERE e.id = $1 GROUP BY e.id',
+      [eventId],
+    )
+  ).rows;
+  expect(tickets).toBeGreaterThan(50);
+});

@@ -1,0 +1,24 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Pool } from '../../src/db/client.js';
+import type { Seller } from '../helpers/sales.js';
+
+/**
+ * What not to do: read what is left, then write what will be left, without a lock or a condition in between. It keeps
+ * every CHECK and still sells the same ticket twice.
+ */
+export function unlockedSale(pool: Pool): Seller {
+  return {
+    sell: (eventId, { purchaseId, quantity }) =>
+      pool.prisma.$transaction(async (tx) => {
+        const event = await tx.event.findUniqueOrThrow({ where: { id: eventId } });
+        if (event.available < quantity) return { kind: 'insufficient-availability', available: event.available };
+        await tx.event.update({ where: { id: eventId }, data: { available: event.available - quantity } });
+        const createdAt = new Date();
+        const ticketIds = Array.from({ length: quantity }, () => uuidv7());
+        await tx.purchase.create({ data: { id: purchaseId, eventId, quantity, createdAt } });
+        await tx.ticket.createMany({ data: ticketIds.map((id) => ({ id, eventId, purchaseId })) });
+        return { kind: 'sold', purchase: { id: purchaseId, eventId, quantity, createdAt, ticketIds }, replayed: false };
+      }, pool.transaction),
+    close: () => Promise.resolve(),
+  };
+}

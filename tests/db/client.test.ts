@@ -1,0 +1,84 @@
+/**
+ * Goal: a commit that was none is an error, and no reply is waited for without end.
+ * Method: provoke each on a real Postgres, beside the plain client that passes over it.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { classify } from '../../src/db/faults.js';
+import { PrismaClient } from '../../src/generated/prisma/client.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { openTestPool } from '../helpers/pool.js';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(async () => {
+  await database.drop();
+});
+
+/** A transaction in which a statement fails and the failure is swallowed. */
+function swallow(prisma: PrismaClient): Promise<string> {
+  return prisma.$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT 1 / 0`.catch(() => undefined);
+    return 'as if all were well';
+  });
+}
+
+test('a COMMIT that Postgres answered with ROLLBACK is a fault, which a plain client takes for success', async () => {
+  const plain = new pg.Pool({ connectionString: database.url });
+  const prisma = new PrismaClient({ adapter: new PrismaPg(plain) });
+  await expect(swallow(prisma)).resolves.toBe('as if all were well');
+  await prisma.$disconnect();
+  await plain.end();
+
+  const pool = openTestPool(database.url);
+  const fault = await swallow(pool.prisma).catch((error: unknown) => error);
+  expect(classify(fault)).toEqual({ sqlState: undefined, name: 'CommitFault', transient: true });
+  await pool.close();
+});
+
+test('a lock that does not come is given up by the server, as a fault worth trying again', async () => {
+  const pool = openTestPool(database.url, { lockTimeoutMs: 50 });
+  const holder = await database.sql.connect();
+  await holder.query('BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE');
+  const fault = await pool.prisma.event.count().catch((error: unknown) => error);
+  await holder.query('ROLLBACK');
+  holder.release();
+  expect(classify(fault)).toEqual({ sqlState: '55P03', name: 'lock_not_available', transient: true });
+  await pool.close();
+});
+
+test('a reply that does not come costs the connection, and the next query has another', async () => {
+  const pool = openTestPool(database.url, { clientDeadlineMs: 200 });
+  const fault = await pool.prisma.$queryRaw`SELECT pg_sleep(1)`.catch((error: unknown) => error);
+  expect(classify(fault)).toMatchObject({ name: 'ClientDeadlineFault', transient: true });
+  await expect(pool.prisma.$queryRaw`SELECT 1 AS one`).resolves.toEqual([{ one: 1 }]);
+  await pool.close();
+});
+
+test('a wrong statement is no fault to try again', async () => {
+  const pool = openTestPool(database.url);
+  const fault = await pool.prisma.$queryRaw`SELECT no_such_column`.catch((error: unknown) => error);
+  expect(classify(fault)).toMatchObject({ sqlState: '42703', transient: false });
+  await pool.close();
+});
+
+test('a database that cannot be reached is a fault worth trying again', async () => {
+  const pool = openTestPool('postgresql://nobody@127.0.0.1:1/none');
+  const fault = await pool.prisma.$queryRaw`SELECT 1`.catch((error: unknown) => error);
+  expect(classify(fault)).toMatchObject({ transient: true });
+  await pool.close();
+});
+
+test('the sessions have the limits of the configuration, enforced by the server', async () => {
+  const pool = openTestPool(database.url);
+  const [settings] = await pool.prisma.$queryRaw<Record<string, string>[]>`
+    SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement,
+           current_setting('transaction_timeout') AS transaction,
+           current_setting('idle_in_transaction_session_timeout') AS idle`;
+  expect(settings).toEqual({ lock: '1s', statement: '2s', transaction: '3s', idle: '3s' });
+  await pool.close();
+});

@@ -1,0 +1,118 @@
+/**
+ * Goal: the embedded Postgres keeps its data, recovers from a crash of the API, and says clearly why it cannot start.
+ * Method: the built program and the embedded server, started, killed and started again on one directory.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { send } from '../helpers/client.js';
+
+let dataDir: string;
+const started: ChildProcess[] = [];
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'onsale-embedded-'));
+});
+afterAll(async () => {
+  await Promise.all(started.map((child) => stop(child)));
+  await rm(dataDir, { recursive: true });
+});
+
+/** The program as `npm start` runs it, with what it printed so far. */
+function start(env: Record<string, string>): ChildProcess & { output: () => string } {
+  const settings = { DATABASE_URL: '', EMBEDDED_DATA_DIR: dataDir, PORT: '0', NODE_OPTIONS: '', ...env };
+  const child = spawn(process.execPath, ['dist/server.js'], { env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
+  started.push(child);
+  return Object.assign(child, { output: () => output });
+}
+
+async function stop(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill(signal);
+  await exited;
+}
+
+async function untilGreeted(child: ReturnType<typeof start>): Promise<{ address: string; token: string }> {
+  for (;;) {
+    const [, address] = /onsale is on (\S+),/.exec(child.output()) ?? [];
+    const [, token] = /admin token is (\S+)/.exec(child.output()) ?? [];
+    if (address !== undefined && token !== undefined) return { address, token };
+    if (child.exitCode !== null) throw new Error(`it ended: ${child.output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function failure(child: ReturnType<typeof start>): Promise<string> {
+  await once(child, 'close');
+  expect(child.exitCode).toBe(1);
+  return child.output().trim();
+}
+
+test('it keeps events and token between runs, also when the API was killed and left Postgres behind', async () => {
+  const first = start({});
+  const { address, token } = await untilGreeted(first);
+  const made = await send(`${address}/admin/events`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ name: 'Kept', total_quota: 5, max_purchase_limit: 2 }),
+  });
+  expect(made.status).toBe(201);
+  await stop(first, 'SIGKILL');
+
+  const second = start({});
+  const again = await untilGreeted(second);
+  expect(again.token).toBe(token);
+  expect((await send(`${again.address}/events/${made.body.id}`)).body).toEqual(made.body);
+  await stop(second);
+  expect(second.exitCode).toBe(0);
+  await expect(readFile(join(dataDir, 'cluster', 'postmaster.pid'))).rejects.toThrow('ENOENT');
+});
+
+test('a second instance on the same data is refused in one sentence, and the first goes on', async () => {
+  const first = start({});
+  const { address } = await untilGreeted(first);
+  await expect(failure(start({}))).resolves.toBe(
+    `Another onsale is running on ${dataDir}; stop it, or choose another directory with EMBEDDED_DATA_DIR.`,
+  );
+  expect((await send(`${address}/readyz`)).status).toBe(200);
+  await stop(first);
+});
+
+test('a busy port is named in one sentence, and Postgres is not left behind', async () => {
+  const occupant = createServer().listen(0, '127.0.0.1');
+  await once(occupant, 'listening');
+  const port = String((occupant.address() as AddressInfo).port);
+  await expect(failure(start({ PORT: port }))).resolves.toBe(
+    `Cannot listen on 127.0.0.1 port ${port}: it is in use; choose another with PORT.`,
+  );
+  occupant.close();
+  await expect(readFile(join(dataDir, 'cluster', 'postmaster.pid'))).rejects.toThrow('ENOENT');
+});
+
+test('a directory with other things in it is left as it is', async () => {
+  const foreign = await mkdtemp(join(tmpdir(), 'onsale-foreign-'));
+  await writeFile(join(foreign, 'letter.txt'), 'mine');
+  await expect(failure(start({ EMBEDDED_DATA_DIR: foreign }))).resolves.toBe(
+    `The data directory ${foreign} has other things in it; choose an empty one with EMBEDDED_DATA_DIR.`,
+  );
+  await rm(foreign, { recursive: true });
+});
+
+test('a directory that cannot be reached is named in one sentence', async () => {
+  const closed = await mkdtemp(join(tmpdir(), 'onsale-closed-'));
+  // Root reaches everything, its Postgres does not; anybody else is stopped by a file where a directory should be.
+  const asRoot = process.getuid?.() === 0;
+  const inside = join(closed, 'inside');
+  if (asRoot) await mkdir(inside, { mode: 0o700 });
+  else await writeFile(inside, '');
+  const sentence = await failure(start({ EMBEDDED_DATA_DIR: asRoot ? join(inside, 'data') : inside }));
+  expect(sentence).toMatch(/^The data directory \S+ cannot be (reached|used).*\.$/);
+  await rm(closed, { recursive: true });
+});

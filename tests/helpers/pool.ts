@@ -1,0 +1,14 @@
+import { openPool, type Pool, type PoolLimits } from '../../src/db/client.js';
+
+/** A pool with the limits of the default configuration, except as told. */
+export function openTestPool(url: string, limits: Partial<PoolLimits> = {}): Pool {
+  return openPool(url, 'onsale under test', {
+    connectionsMax: 4,
+    connectTimeoutMs: 1_500,
+    lockTimeoutMs: 1_000,
+    statementTimeoutMs: 2_000,
+    transactionTimeoutMs: 3_000,
+    clientDeadlineMs: 4_000,
+    ...limits,
+  });
+}

@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto';
+import { expect } from '@jest/globals';
+import { v7 as uuidv7 } from 'uuid';
+import type { Pool } from '../../src/db/client.js';
+import type { Outcome, PurchaseRequest } from '../../src/sale/outcome.js';
+import { createSale, type SaleLimits } from '../../src/sale/sale.js';
+import { auditEvent, isConserved } from '../../src/sql/auditEvent.js';
+import { createEvent } from '../../src/sql/createEvent.js';
+
+/** Anything that sells: the sale itself, the plain reference, the one that must oversell. */
+export interface Seller {
+  sell(eventId: string, request: PurchaseRequest): Promise<Outcome>;
+  close(): Promise<void>;
+}
+
+export const silent = { batch: () => undefined, outcome: () => undefined, fault: () => undefined };
+
+export function groupCommitSale(pool: Pool, limits: Partial<SaleLimits> = {}): Seller {
+  const defaults = { lineMax: 20_000, lineMaxPerKey: 10_000, deadlineMs: 5_000 };
+  const batches = { batchRequestsMax: 500, batchTicketsMax: 5_000, batchesInFlightMax: 4 };
+  return createSale(pool, { ...defaults, ...batches, ...limits }, silent);
+}
+
+export const request = (quantity: number, key?: string): PurchaseRequest => ({
+  purchaseId: uuidv7(),
+  quantity,
+  idempotency: key === undefined ? null : { key: key.padEnd(16, '.'), fingerprint: JSON.stringify({ quantity }) },
+});
+
+export async function newEvent(pool: Pool, totalQuota: number, maxPurchaseLimit = 10): Promise<string> {
+  const event = await createEvent(pool.prisma, { id: uuidv7(), name: `Test ${randomUUID()}`, totalQuota, maxPurchaseLimit });
+  return event.id;
+}
+
+/** The conservation query, and that each purchase has as many tickets as it says. */
+export async function expectConserved(pool: Pool, eventId: string, sold: number): Promise<void> {
+  const audit = await auditEvent(pool.prisma, eventId);
+  expect(audit).toMatchObject({ sold, ticketsIssued: sold });
+  expect(audit && isConserved(audit)).toBe(true);
+  const uneven = await pool.prisma.$queryRaw`
+    SELECT p.id FROM purchases p LEFT JOIN tickets t ON t.event_id = p.event_id AND t.purchase_id = p.id
+     WHERE p.event_id = ${eventId}::uuid GROUP BY p.id, p.quantity HAVING count(t.id) <> p.quantity`;
+  expect(uneven).toEqual([]);
+}
+
+/** Tickets that these outcomes gave out, replays not counted. */
+export function ticketsOf(outcomes: readonly Outcome[]): number {
+  return outcomes.reduce((sum, outcome) => sum + (outcome.kind === 'sold' && !outcome.replayed ? outcome.purchase.quantity : 0), 0);
+}

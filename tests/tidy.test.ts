@@ -1,0 +1,132 @@
+/**
+ * Goal: the style of this project is executable; what can be checked by a machine is not left to memory.
+ * Method: the files themselves, read as text.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@jest/globals';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+
+function filesIn(folder: string, ending: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+    .filter((path) => !path.startsWith('src/generated/') && !path.includes('node_modules'))
+    .sort();
+}
+
+const sources = filesIn('src', '.ts');
+
+/** The local modules that a file imports, as paths from the root. */
+function importsOf(path: string): string[] {
+  return [...read(path).matchAll(/^(?:import|export)\s[^;]*?from '(\.[^']+)'/gms)].map(([, specifier]) =>
+    relative(root, join(root, dirname(path), specifier!)).replace(/\.js$/, '.ts'),
+  );
+}
+
+/** The rooms from left to right: each may import those to its right. */
+const rooms = ['server', 'onsale', 'app', 'http', 'sale', 'sql', 'db', 'config'];
+const roomOf = (path: string) => path.split('/')[1]!.replace(/\.ts$/, '');
+
+test('rooms import only what is to their right', () => {
+  const backward = sources.flatMap((path) =>
+    importsOf(path)
+      .filter((target) => !target.startsWith('src/generated/'))
+      .filter((target) => rooms.indexOf(roomOf(target)) < rooms.indexOf(roomOf(path)))
+      .map((target) => `${path} → ${target}`),
+  );
+  expect(sources.map(roomOf).every((room) => rooms.includes(room))).toBe(true);
+  expect(backward).toEqual([]);
+});
+
+test.each([
+  ['express', ['src/app.ts', 'src/onsale.ts', 'src/http/']],
+  ['helmet', ['src/app.ts', 'src/http/']],
+  ['zod', ['src/config.ts', 'src/http/']],
+  ['zod-openapi', ['src/http/']],
+  ['prom-client', ['src/http/']],
+  ['pg', ['src/db/']],
+  ['@prisma/adapter-pg', ['src/db/']],
+])('%s is known only in %j', (name, allowed) => {
+  const elsewhere = sources.filter((path) => read(path).includes(`from '${name}'`) && !allowed.some((room) => path.startsWith(room)));
+  expect(elsewhere).toEqual([]);
+});
+
+test('groupCommit, admission and allocate import no I/O', () => {
+  for (const name of ['groupCommit', 'admission', 'allocate']) {
+    const specifiers = [...read(`src/sale/${name}.ts`).matchAll(/^import (?!type)[^;]*from '([^']+)'/gm)].map(([, specifier]) => specifier);
+    expect(specifiers).toEqual([]);
+  }
+});
+
+const without = (pattern: RegExp, allowed: readonly string[]) =>
+  sources.filter((path) => pattern.test(read(path)) && !allowed.includes(path));
+
+test('the environment is read in config, the process ends and listens in server', () => {
+  expect(without(/process\.env/, ['src/config.ts'])).toEqual([]);
+  expect(without(/process\.exit|\.listen\((?!0)/, ['src/server.ts'])).toEqual([]);
+});
+
+test('statements on the tables of the sale are in sql/, and none is put together from strings', () => {
+  const onTables = /\b(FROM|INTO|UPDATE|JOIN)\s+(events|purchases|tickets)\b/;
+  expect(sources.filter((path) => onTables.test(read(path)) && !path.startsWith('src/sql/'))).toEqual([]);
+  expect(without(/RawUnsafe|Prisma\.raw/, [])).toEqual([]);
+});
+
+test('every statement of sql/ on purchases and tickets names the event', () => {
+  const statements = sources
+    .filter((path) => path.startsWith('src/sql/'))
+    .flatMap((path) => read(path).match(/\$queryRaw[^`]*`[^`]*`/g) ?? []);
+  const reading = statements.filter((statement) => /FROM (purchases|tickets)/.test(statement));
+  expect(reading.length).toBeGreaterThan(0);
+  for (const statement of reading)
+    expect(statement.match(/event_id = /g)?.length).toBeGreaterThanOrEqual(statement.match(/FROM (purchases|tickets)/g)!.length);
+});
+
+test('no source file has more than 250 lines, and no test more than 300', () => {
+  const long = (paths: string[], max: number) => paths.filter((path) => read(path).split('\n').length > max);
+  expect(long(sources, 250)).toEqual([]);
+  expect(long(filesIn('tests', '.ts'), 300)).toEqual([]);
+});
+
+test('no folder has a name that says nothing', () => {
+  expect(sources.filter((path) => /\/(utils?|helpers?|common|services?|models?|misc)[/.]/.test(path))).toEqual([]);
+});
+
+test('every CHECK of the migrations has a comment', () => {
+  const migrations = filesIn('prisma/migrations', '.sql').map(read).join('\n');
+  const checks = [...migrations.matchAll(/CONSTRAINT (\w+) CHECK/g)].map(([, name]) => name);
+  expect(checks.length).toBeGreaterThan(0);
+  for (const name of checks) expect(migrations).toContain(`COMMENT ON CONSTRAINT ${String(name)} ON`);
+});
+
+test('dependencies are pinned exactly', () => {
+  const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json')) as Record<
+    string,
+    Record<string, string>
+  >;
+  for (const version of Object.values({ ...dependencies, ...devDependencies, ...optionalDependencies })) expect(version).toMatch(/^\d/);
+});
+
+test('the map of the README names files that exist, and the README fits on a few screens', () => {
+  const readme = read('README.md');
+  const [map] = /```\nprisma\/[^`]*```/.exec(readme) ?? [];
+  const named = [...map!.matchAll(/[\w-]+\.(?:ts|prisma|js)\b/g)].map(([name]) => name);
+  const existing = new Set(
+    [...sources, ...filesIn('tests', '.ts'), ...filesIn('load', '.js'), ...filesIn('load', '.ts'), ...filesIn('prisma', '.prisma')].map(
+      (path) => path.split('/').at(-1),
+    ),
+  );
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((name) => !existing.has(name))).toEqual([]);
+  expect(readme.split('\n').length).toBeLessThanOrEqual(200);
+});
+
+test('the error catalogue is in the README, code by code and status by status', async () => {
+  const { catalogue } = await import('../src/http/problems.js');
+  const listed = [...read('README.md').matchAll(/^\| (\d{3}) \| `([a-z-]+)` \|/gm)].map(([, status, code]) => [code, Number(status)]);
+  expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(Object.entries(catalogue).map(([code, { status }]) => [code, status])));
+});

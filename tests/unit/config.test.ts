@@ -1,0 +1,25 @@
+/** Goal: a wrong setting stops the start with a sentence that names it. Method: environments as a user would write them. */
+import { expect, test } from '@jest/globals';
+import { ConfigError, readConfig } from '../../src/config.js';
+
+const complete = { DATABASE_URL: 'postgresql://localhost/onsale', ADMIN_TOKEN: 'sixteen-visible-characters' };
+
+test('nothing set is a valid configuration, and empty strings are nothing', () => {
+  expect(readConfig({})).toMatchObject({ PORT: 3000, SALE_CONNECTIONS_MAX: 4 });
+  expect(readConfig({ PORT: '', DATABASE_URL: '', ADMIN_TOKEN: '' })).toEqual(readConfig({}));
+});
+
+test.each([
+  [{ PORT: 'web' }, 'PORT must be a whole number.'],
+  [{ PORT: '70000' }, 'PORT must be at most 65535.'],
+  [{ SALE_CONNECTIONS_MAX: '0' }, 'SALE_CONNECTIONS_MAX must be at least 1.'],
+  [{ DATABASE_URL: 'mysql://localhost/x', ADMIN_TOKEN: complete.ADMIN_TOKEN }, 'DATABASE_URL must start with postgresql://.'],
+  [{ DATABASE_URL: complete.DATABASE_URL }, 'ADMIN_TOKEN is required when DATABASE_URL is set.'],
+  [{ ...complete, ADMIN_TOKEN: 'short' }, 'ADMIN_TOKEN must be at least 16 visible ASCII characters.'],
+  [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error, warn, info, debug, silent.'],
+  [{ LOCK_TIMEOUT_MS: '2000' }, 'LOCK_TIMEOUT_MS (2000) must be less than STATEMENT_TIMEOUT_MS (2000).'],
+  [{ PURCHASE_DEADLINE_MS: '20000' }, 'PURCHASE_DEADLINE_MS (20000) must be less than REQUEST_TIMEOUT_MS (10000).'],
+  [{ EVENT_LINE_REQUESTS_MAX: '30000' }, 'EVENT_LINE_REQUESTS_MAX must not exceed LINE_REQUESTS_MAX.'],
+])('%j stops the start', (env, sentence) => {
+  expect(() => readConfig(env)).toThrow(new ConfigError(sentence));
+});
