@@ -8,6 +8,7 @@ import { type Config, ConfigError, readConfig } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded.js';
 import { EmbeddedError, keepSecret } from './db/embeddedFiles.js';
 import { migrate } from './db/migrate.js';
+import { answerUnparsed } from './http/unparsed.js';
 import { createOnsale, type Onsale } from './onsale.js';
 
 interface Database {
@@ -72,6 +73,7 @@ async function listen(config: Config, { app }: Onsale): Promise<Server> {
     },
     app,
   );
+  answerUnparsed(server);
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

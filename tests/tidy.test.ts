@@ -114,7 +114,7 @@ test('dependencies are pinned exactly', () => {
 test('the map of the README names files that exist, and the README fits on a few screens', () => {
   const readme = read('README.md');
   const [map] = /```\nprisma\/[^`]*```/.exec(readme) ?? [];
-  const named = [...map!.matchAll(/[\w-]+\.(?:ts|prisma|js)\b/g)].map(([name]) => name);
+  const named = [...map!.matchAll(/[\w.-]+\.(?:ts|prisma|js)\b/g)].map(([name]) => name);
   const existing = new Set(
     [...sources, ...filesIn('tests', '.ts'), ...filesIn('load', '.js'), ...filesIn('load', '.ts'), ...filesIn('prisma', '.prisma')].map(
       (path) => path.split('/').at(-1),

@@ -21,12 +21,16 @@ const transientStates: Readonly<Record<string, string>> = {
   '25006': 'read_only_sql_transaction', // a primary that was demoted
   '25P03': 'idle_in_transaction_session_timeout',
   '25P04': 'transaction_timeout',
+  '28000': 'invalid_authorization_specification', // while roles or passwords are changed
+  '28P01': 'invalid_password',
+  '3D000': 'invalid_catalog_name', // while the database is restored
   '40001': 'serialization_failure',
   '40P01': 'deadlock_detected',
   '53000': 'insufficient_resources',
   '53100': 'disk_full',
   '53200': 'out_of_memory',
   '53300': 'too_many_connections',
+  '55000': 'object_not_in_prerequisite_state', // a database that accepts no connections at the moment
   '55P03': 'lock_not_available',
   '57014': 'query_canceled', // also the statement timeout
   '57P01': 'admin_shutdown',

@@ -29,7 +29,14 @@ export function docs(): Router {
   const router = Router();
   const document = JSON.stringify(openApiDocument());
   // Swagger UI sets styles inline and has its icons as data: URLs; nothing is loaded from elsewhere.
-  const policy = { directives: { styleSrc: ["'self'", "'unsafe-inline'"], imgSrc: ["'self'", 'data:'], upgradeInsecureRequests: null } };
+  const policy = {
+    directives: {
+      styleSrc: ["'self'", "'unsafe-inline'"],
+      imgSrc: ["'self'", 'data:'],
+      fontSrc: ["'self'"],
+      upgradeInsecureRequests: null,
+    },
+  };
   const secure = helmet({ contentSecurityPolicy: policy, strictTransportSecurity: false });
 
   const send = (type: string, text: string): RequestHandler[] => [secure, (_req, res) => res.type(type).send(text)];

@@ -15,12 +15,20 @@ const keyHeader = z.object({
     .meta({ description: '16 to 255 visible ASCII characters, bare or as a quoted string: the same key buys once' }),
 });
 const location = z.object({ Location: z.string() });
+const bought = location.extend({ 'Idempotency-Replayed': z.literal('true').optional() });
+/** Headers that a refusal carries, by its status. */
+const refusalHeaders: Readonly<Record<string, z.ZodObject>> = {
+  '401': z.object({ 'WWW-Authenticate': z.string() }),
+  '503': z.object({ 'Retry-After': z.string().meta({ description: 'Seconds' }) }),
+};
 const admin = [{ adminToken: [] }];
 
 const json = <S extends z.ZodType>(schema: S) => ({ content: { 'application/json': { schema } } });
 const body = <S extends z.ZodType>(schema: S) => ({ requestBody: { required: true, ...json(schema) } });
 const ok = <S extends z.ZodType>(description: string, schema: S) => ({ '200': { description, ...json(schema) } });
-const created = <S extends z.ZodType>(description: string, schema: S) => ({ '201': { description, headers: location, ...json(schema) } });
+const created = <S extends z.ZodType>(description: string, schema: S, headers: z.ZodObject = location) => ({
+  '201': { description, headers, ...json(schema) },
+});
 
 /** Refusals by status, each naming its codes. */
 function refusals(...codes: ProblemCode[]): ZodOpenApiResponsesObject {
@@ -32,6 +40,7 @@ function refusals(...codes: ProblemCode[]): ZodOpenApiResponsesObject {
     responses[status] = {
       description: before ? `${before.description}; ${line}` : line,
       content: { 'application/problem+json': { schema: schemas.problem } },
+      ...(refusalHeaders[status] && { headers: refusalHeaders[status] }),
     };
   }
   return responses;
@@ -96,7 +105,7 @@ const buyerPaths: ZodOpenApiPathsObject = {
       requestParams: { path: eventPath, header: keyHeader },
       ...body(schemas.newPurchase),
       responses: {
-        ...created('The purchase, committed; with `Idempotency-Replayed: true` if the key had bought it before', schemas.purchase),
+        ...created('The purchase, committed; with `Idempotency-Replayed: true` if the key had bought it before', schemas.purchase, bought),
         ...refusals(
           ...withBody,
           'event-not-found',

@@ -61,10 +61,14 @@ function answer(res: Response, outcome: Outcome): void {
     case 'overloaded':
       throw overloaded('Refused before it began: nothing was bought.', outcome.retryAfterSeconds);
     case 'outcome-unknown':
-      throw new Problem('outcome-unknown', 'Send the same request with the same key again, or look purchase_id up later.', {
-        members: { purchase_id: outcome.purchaseId },
-        headers: { 'Retry-After': String(outcome.retryAfterSeconds) },
-      });
+      throw new Problem(
+        'outcome-unknown',
+        'Send the same request with the same key again, or look purchase_id up later: it may still come.',
+        {
+          members: { purchase_id: outcome.purchaseId },
+          headers: { 'Retry-After': String(outcome.retryAfterSeconds) },
+        },
+      );
     default:
       impossible(outcome);
   }

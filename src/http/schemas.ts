@@ -4,12 +4,13 @@
 import { z } from 'zod';
 import type { EventRow } from '../sql/readEvents.js';
 import type { Purchase } from '../sql/readPurchase.js';
+import { catalogue, type ProblemCode } from './problems.js';
 
 /** In any UUID notation; every id made here is a UUIDv7 in lower case. */
 export const id = z
   .guid('must be a UUID')
   .transform((text) => text.toLowerCase())
-  .meta({ format: 'uuid', examples: ['019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44'] });
+  .meta({ type: 'string', format: 'uuid', examples: ['019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44'] });
 
 // eslint-disable-next-line no-control-regex -- control characters are what this looks for: Postgres refuses NUL, terminals obey the rest
 const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
@@ -66,6 +67,8 @@ export const page = z.strictObject({
   cursor: id.optional(),
 });
 
+// Answers may gain members; whoever validates them must let unknown ones pass.
+
 const time = z.iso.datetime().meta({ examples: ['2026-05-01T18:00:00.000Z'] });
 
 const eventMembers = {
@@ -80,14 +83,14 @@ const eventMembers = {
   created_at: time,
   updated_at: time,
 };
-export const event = z.object(eventMembers).meta({ id: 'Event' });
+export const event = z.looseObject(eventMembers).meta({ id: 'Event' });
 export const eventForAdmin = z
-  .object({ ...eventMembers, sold_quantity: z.int().min(0), held_quantity: z.int().min(0) })
+  .looseObject({ ...eventMembers, sold_quantity: z.int().min(0), held_quantity: z.int().min(0) })
   .meta({ id: 'EventForAdmin' });
-export const eventPage = z.object({ data: z.array(event), next_cursor: id.nullable() }).meta({ id: 'EventPage' });
+export const eventPage = z.looseObject({ data: z.array(event), next_cursor: id.nullable() }).meta({ id: 'EventPage' });
 
 export const audit = z
-  .object({
+  .looseObject({
     event_id: id,
     total_quota: totalQuota,
     available_quantity: z.int(),
@@ -99,7 +102,7 @@ export const audit = z
   .meta({ id: 'Audit' });
 
 export const purchase = z
-  .object({ id, event_id: id, quantity: z.int().min(1), created_at: time, tickets: z.array(z.object({ id })) })
+  .looseObject({ id, event_id: id, quantity: z.int().min(1), created_at: time, tickets: z.array(z.looseObject({ id })) })
   .meta({ id: 'Purchase' });
 
 export const problem = z
@@ -108,8 +111,12 @@ export const problem = z
     title: z.string(),
     status: z.int(),
     detail: z.string(),
-    code: z.string(),
+    code: z.enum(Object.keys(catalogue) as [ProblemCode, ...ProblemCode[]]),
     request_id: z.string(),
+    errors: z.array(z.looseObject({ in: z.enum(['body', 'path', 'query', 'header']), path: z.string(), message: z.string() })).optional(),
+    available_quantity: z.int().optional(),
+    max_purchase_limit: z.int().optional(),
+    purchase_id: id.optional(),
   })
   .meta({ id: 'Problem' });
 

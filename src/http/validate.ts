@@ -13,7 +13,8 @@ export interface ValidationError {
 export function validate<S extends z.ZodType>(schema: S, value: unknown, place: ValidationError['in'], name = ''): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw invalid(result.error.issues.flatMap((issue) => describe(issue, place, name)));
+  const errors = result.error.issues.flatMap((issue) => describe(issue, place, name));
+  throw invalid([...new Map(errors.reverse().map((error) => [error.path, error])).values()].reverse()); // the first of each path
 }
 
 export function invalid(errors: readonly ValidationError[]): Problem {

@@ -1,0 +1,195 @@
+/**
+ * Goal: what holds for every route: media types, sizes, methods, unknown paths, request ids, names in any script.
+ * Method: the routes of the contract in a table, each sent what it does not take.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { gzipSync } from 'node:zlib';
+import { makeEvent } from '../helpers/client.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { type Replica, startReplica } from '../helpers/replica.js';
+import { call, nobody, type Reply } from './call.js';
+import { fingerprint } from './rows.js';
+
+let database: TestDatabase;
+let replica: Replica;
+let eventId: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  replica = await startReplica(database.url);
+  eventId = await makeEvent(replica.address, { total_quota: 1_000, max_purchase_limit: 4 });
+});
+
+afterAll(async () => {
+  await replica.close();
+  await database.drop();
+});
+
+const event = { name: 'x', total_quota: 10, max_purchase_limit: 4 };
+const withBody: readonly (readonly [string, object])[] = [
+  ['POST /events/{id}/purchases', { quantity: 1 }],
+  ['POST /admin/events', event],
+  ['PATCH /admin/events/{id}', { name: 'y' }],
+];
+const at = (line: string) => line.replace('{id}', eventId);
+
+/** Sends to every route that takes a body; each refuses, and nothing is changed. */
+async function expectRefused(status: number, code: string, send: (line: string, json: string) => Promise<Reply>): Promise<void> {
+  const before = await fingerprint(database);
+  for (const [line, body] of withBody) {
+    const reply = await send(at(line), JSON.stringify(body));
+    expect([line, reply.status, reply.body.code]).toEqual([line, status, code]);
+  }
+  expect(await fingerprint(database)).toEqual(before);
+}
+
+test.each([
+  ['a form', 'application/x-www-form-urlencoded'],
+  ['plain text', 'text/plain'],
+  ['a multipart form', 'multipart/form-data; boundary=x'],
+  ['XML', 'application/xml'],
+  ['text that says json', 'text/json'],
+  ['JSON of another kind', 'application/merge-patch+json'],
+  ['JSON in Latin-1', 'application/json; charset=latin1'],
+  ['JSON in UTF-16', 'application/json; charset="utf-16le"'],
+  ['JSON in an unknown charset', 'application/json; charset=klingon'],
+  ['no media type', 'json'],
+])('%s is refused as 415', async (_name, type) => {
+  await expectRefused(415, 'unsupported-media-type', (line, raw) =>
+    call(replica.address, line, { raw, headers: { 'Content-Type': type } }),
+  );
+});
+
+test.each(['gzip', 'deflate', 'br', 'zstd'])('a body in the encoding %s is refused as 415', async (encoding) => {
+  await expectRefused(415, 'unsupported-media-type', (line, json) =>
+    call(replica.address, line, { raw: gzipSync(json), headers: { 'Content-Encoding': encoding } }),
+  );
+});
+
+test.each(['application/json', 'application/json; charset=utf-8', 'Application/JSON;charset=UTF-8', 'application/json; charset="utf-8"'])(
+  'a body as %s is taken',
+  async (type) => {
+    for (const [line, body] of withBody) {
+      const { status } = await call(replica.address, at(line), { raw: JSON.stringify(body), headers: { 'Content-Type': type } });
+      expect([line, status]).toEqual([line, line.startsWith('POST') ? 201 : 200]);
+    }
+  },
+);
+
+test.each([
+  ['of one byte over 16 KiB', 16 * 1_024 + 1],
+  ['of 1 MB', 1_000_000],
+])('a body %s is refused as 413', async (_name, size) => {
+  await expectRefused(413, 'body-too-large', (line, json) => call(replica.address, line, { raw: json.padEnd(size) }));
+});
+
+test('a body of 16 KiB is taken', async () => {
+  const { status } = await call(replica.address, `POST /events/${eventId}/purchases`, { raw: '{"quantity":1}'.padEnd(16 * 1_024) });
+  expect(status).toBe(201);
+});
+
+test.each([
+  ['letters', 'x'],
+  ['letters of two bytes', 'ü'],
+  ['emoji', '🎟'],
+])('a name of 200 %s is taken and comes back as it was', async (_name, character) => {
+  const name = character.repeat(200);
+  const made = await call(replica.address, 'POST /admin/events', { json: { ...event, name } });
+  expect([made.status, made.body['name']]).toEqual([201, name]);
+  const shown = await call(replica.address, `GET /events/${made.body.id}`);
+  expect(shown.body['name']).toBe(name);
+});
+
+test.each(["Robert'); DROP TABLE events;--", '<script>alert(1)</script>', '夜の部 – soirée', 'مساء', '👩‍👩‍👧‍👦', 'null', ' x '])(
+  'a name is data and nothing else: %s',
+  async (name) => {
+    const { status, body, headers } = await call(replica.address, 'POST /admin/events', { json: { ...event, name } });
+    expect([status, body['name'], headers['x-content-type-options']]).toEqual([201, name, 'nosniff']);
+  },
+);
+
+test.each([
+  '/',
+  '/nothing',
+  '/event',
+  '/events/x/y',
+  `/events/${nobody}/tickets`,
+  '/admin/nothing',
+  '/favicon.ico',
+  '/docs/../package.json',
+  '/.env',
+])('there is nothing at %s: 404 not-found, by any method', async (path) => {
+  for (const method of ['GET', 'POST', 'DELETE']) {
+    const { status, body } = await call(replica.address, `${method} ${path}`, { admin: true });
+    expect([method, status, body.code]).toEqual([method, 404, 'not-found']);
+  }
+});
+
+const allowed: readonly (readonly [string, readonly string[]])[] = [
+  ['/events', ['GET', 'HEAD', 'OPTIONS']],
+  ['/events/{id}', ['GET', 'HEAD', 'OPTIONS']],
+  ['/events/{id}/purchases', ['OPTIONS', 'POST']],
+  [`/events/{id}/purchases/${nobody}`, ['GET', 'HEAD', 'OPTIONS']],
+  ['/admin/events', ['GET', 'HEAD', 'OPTIONS', 'POST']],
+  ['/admin/events/{id}', ['GET', 'HEAD', 'OPTIONS', 'PATCH']],
+  ['/admin/events/{id}/audit', ['GET', 'HEAD', 'OPTIONS']],
+  ['/healthz', ['GET', 'HEAD', 'OPTIONS']],
+  ['/readyz', ['GET', 'HEAD', 'OPTIONS']],
+  ['/metrics', ['GET', 'HEAD', 'OPTIONS']],
+  ['/openapi.json', ['GET', 'HEAD', 'OPTIONS']],
+  ['/docs', ['GET', 'HEAD', 'OPTIONS']],
+];
+
+const allowOf = ({ headers }: Reply) => (headers['allow'] ?? '').split(', ').sort();
+
+test.each(allowed)('%s takes %j; every other method is 405 and says so, and OPTIONS says it too', async (path, methods) => {
+  const before = await fingerprint(database);
+  for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'PROPFIND', 'TRACE'].filter((each) => !methods.includes(each))) {
+    const reply = await call(replica.address, `${method} ${at(path)}`);
+    expect([method, reply.status, allowOf(reply)]).toEqual([method, 405, methods]);
+    if (method !== 'HEAD') expect(reply.body.code).toBe('method-not-allowed');
+  }
+  const options = await call(replica.address, `OPTIONS ${at(path)}`);
+  expect([options.status, allowOf(options), options.text || '']).toEqual([204, methods, '']);
+  expect(await fingerprint(database)).toEqual(before);
+});
+
+test.each([
+  '/events',
+  '/events/{id}',
+  '/admin/events',
+  '/admin/events/{id}',
+  '/healthz',
+  '/events/not-a-uuid',
+  `/events/${nobody}`,
+  '/nothing',
+])('HEAD %s answers as GET does, without a body', async (path) => {
+  const [head, get] = [await call(replica.address, `HEAD ${at(path)}`), await call(replica.address, `GET ${at(path)}`)];
+  expect([head.status, head.headers['content-type']]).toEqual([get.status, get.headers['content-type']]);
+  expect(head.text || '').toBe('');
+});
+
+test.each(['abc', 'a-request-id_1.2:3', '0b0a7a04-6a1c-4d3c-9f5e-1f6f0a3a2b1c', 'x'.repeat(64)])(
+  'a sane request id comes back: %s',
+  async (id) => {
+    for (const path of ['/healthz', '/events', '/nothing', '/events/x']) {
+      const { headers } = await call(replica.address, `GET ${path}`, { headers: { 'X-Request-Id': id } });
+      expect([path, headers['x-request-id']]).toEqual([path, id]);
+    }
+  },
+);
+
+test.each([
+  ['empty', ''],
+  ['with spaces', 'a b'],
+  ['with markup', '<b>x</b>'],
+  ['with quotes', '{"a":"b"}'],
+  ['that is not ASCII', 'ä'],
+  ['that is very long', 'x'.repeat(5_000)],
+  ['sent twice', ['one', 'two']],
+])('a request id %s is replaced by one of our own', async (_name, id) => {
+  const send = () => call(replica.address, 'GET /nothing', { headers: { 'X-Request-Id': id } });
+  const [one, other] = [await send(), await send()];
+  expect(one.headers['x-request-id']).toMatch(/^[\w-]{16,64}$/);
+  expect(one.headers['x-request-id']).not.toBe(other.headers['x-request-id']);
+});

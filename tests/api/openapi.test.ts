@@ -1,0 +1,180 @@
+/**
+ * Goal: the OpenAPI document says what the program does, and /docs shows it without anything from elsewhere.
+ * Method: a validator that is not ours; the routes that Express has against the paths that the document has; and the
+ * check that `call` makes on every answer of these tests, shown to be able to fail.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { makeEvent } from '../helpers/client.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { type Replica, startReplica } from '../helpers/replica.js';
+import { call, expectDocumented, nobody, type OpenApiDocument, publishedDocument } from './call.js';
+
+let database: TestDatabase;
+let replica: Replica;
+let document: OpenApiDocument;
+let eventId: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  replica = await startReplica(database.url);
+  document = await publishedDocument(replica.address);
+  eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+});
+
+afterAll(async () => {
+  await replica.close();
+  await database.drop();
+});
+
+/** As "GET /events". */
+function documentedOperations(): string[] {
+  return Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.keys(item ?? {}).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+}
+
+interface Layer {
+  readonly route?: { readonly path: string; readonly methods: Readonly<Record<string, boolean>> };
+  readonly handle: { readonly stack?: readonly Layer[] };
+  readonly slash: boolean;
+}
+
+/** What Express would call a handler for, as the document writes it; only the admin's routers are mounted below a path. */
+function registeredOperations(stack: readonly Layer[], prefix = ''): string[] {
+  return stack.flatMap(({ route, handle, slash }) => {
+    if (!route) return registeredOperations(handle.stack ?? [], slash ? prefix : '/admin');
+    const methods = Object.keys(route.methods).filter((method) => !method.startsWith('_'));
+    return methods.map((method) => `${method.toUpperCase()} ${prefix}${route.path.replace(/:(\w+)/g, '{$1}')}`);
+  });
+}
+
+test('the document is valid OpenAPI 3.1', async () => {
+  const { text, headers } = await call(replica.address, 'GET /openapi.json');
+  expect(headers['content-type']).toMatch(/^application\/json/);
+  const validator = new Validator();
+  expect(await validator.validate(JSON.parse(text) as Record<string, unknown>)).toEqual({ valid: true });
+  expect(validator.version).toBe('3.1');
+  expect(() => validator.resolveRefs()).not.toThrow();
+});
+
+test('the document has every route that there is, and no other', () => {
+  const stack = (replica.app as unknown as { router: { stack: readonly Layer[] } }).router.stack;
+  // The assets of the page are no part of the API.
+  const registered = registeredOperations(stack).filter((line) => !line.startsWith('GET /docs/'));
+  expect(registered.length).toBeGreaterThan(10);
+  expect(documentedOperations().sort()).toEqual(registered.sort());
+});
+
+test('every documented operation answers: neither is its path unknown nor its method wrong', async () => {
+  for (const line of documentedOperations()) {
+    const { status, body } = await call(replica.address, line.replace('{event_id}', eventId).replace(/\{\w+\}/, nobody));
+    expect([line, status, body.code]).not.toEqual([line, 404, 'not-found']);
+    expect([line, status]).not.toEqual([line, 405]);
+  }
+});
+
+test('the operations of the contract are there', () => {
+  expect(documentedOperations()).toEqual(
+    expect.arrayContaining([
+      'POST /admin/events',
+      'GET /admin/events',
+      'GET /admin/events/{event_id}',
+      'PATCH /admin/events/{event_id}',
+      'GET /admin/events/{event_id}/audit',
+      'GET /events',
+      'GET /events/{event_id}',
+      'POST /events/{event_id}/purchases',
+      'GET /events/{event_id}/purchases/{purchase_id}',
+      'GET /healthz',
+      'GET /readyz',
+      'GET /metrics',
+      'GET /openapi.json',
+      'GET /docs',
+    ]),
+  );
+});
+
+test('the admin operations, and no others, ask for the token', () => {
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const operation of Object.values(item ?? {})) {
+      expect([path, (operation?.security ?? []).length]).toEqual([path, path.startsWith('/admin') ? 1 : 0]);
+    }
+  }
+});
+
+test.each([
+  [400, 'validation'],
+  [404, 'event-not-found'],
+  [409, 'sold-out'],
+  [409, 'insufficient-availability'],
+  [422, 'purchase-limit-exceeded'],
+  [422, 'idempotency-key-reused'],
+  [503, 'overloaded'],
+  [503, 'outcome-unknown'],
+])('the document names the refusal %d %s of a purchase', (status, code) => {
+  const response = document.paths['/events/{event_id}/purchases']?.['post']?.responses[String(status)];
+  expect(response?.description).toContain(code);
+  expect(Object.keys(response?.content ?? {})).toEqual(['application/problem+json']);
+});
+
+test.each([
+  ['post', '/admin/events', 201, 'Location'],
+  ['post', '/events/{event_id}/purchases', 201, 'Location'],
+  ['post', '/events/{event_id}/purchases', 201, 'Idempotency-Replayed'],
+  ['post', '/events/{event_id}/purchases', 503, 'Retry-After'],
+  ['get', '/admin/events', 401, 'WWW-Authenticate'],
+])('the document says that %s %s answers %d with %s', (method, path, status, header) => {
+  const response = document.paths[path]?.[method]?.responses[String(status)];
+  expect(Object.keys(response?.headers ?? {})).toContain(header);
+});
+
+/** The paths of the members below `schema` that do not say what they are. */
+function untyped(schema: object, path: string): string[] {
+  const { type, $ref, anyOf, properties = {}, items } = schema as Record<string, string | object | undefined>;
+  const own = (type ?? $ref ?? anyOf) === undefined ? [path] : [];
+  const members = Object.entries(properties as Record<string, object>).flatMap(([name, member]) => untyped(member, `${path}.${name}`));
+  const alternatives = ((anyOf ?? []) as object[]).flatMap((each) => untyped(each, `${path}|`));
+  return [...own, ...members, ...alternatives, ...(items === undefined ? [] : untyped(items as object, `${path}[]`))];
+}
+
+test('every member of every schema has a type, so that generated clients have one too', () => {
+  expect(Object.entries(document.components.schemas).flatMap(([name, schema]) => untyped(schema, name))).toEqual([]);
+});
+
+test('an answer that the document does not describe would be noticed', async () => {
+  const line = `GET /events/${eventId}`;
+  const good = await call(replica.address, line);
+  const bad = [
+    { ...good, status: 418 },
+    { ...good, headers: { ...good.headers, 'content-type': 'text/html' } },
+    { ...good, body: { ...good.body, available_quantity: '10' } },
+    { ...good, body: { ...good.body, name: undefined } },
+  ];
+  for (const reply of bad) await expect(expectDocumented(replica.address, line, reply)).rejects.toThrow();
+});
+
+test('/docs loads what it needs from here, and everything it names is there', async () => {
+  const { status, headers, text } = await call(replica.address, 'GET /docs');
+  expect([status, headers['content-type']]).toEqual([200, expect.stringMatching(/^text\/html/)]);
+  const assets = [...text.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, url]) => String(url));
+  expect(assets.length).toBeGreaterThanOrEqual(2);
+  for (const url of assets) {
+    expect(url).toMatch(/^\/docs\/[\w.-]+$/);
+    const asset = await call(replica.address, `GET ${url}`);
+    expect([url, asset.status]).toEqual([url, 200]);
+    expect(asset.headers['content-type']).toMatch(url.endsWith('.css') ? /^text\/css/ : /^(text|application)\/javascript/);
+  }
+  const start = await call(replica.address, 'GET /docs/start.js');
+  expect(start.text).toContain('/openapi.json');
+});
+
+test('/docs lets the browser load nothing from elsewhere, and its styles do not try', async () => {
+  const { headers, text } = await call(replica.address, 'GET /docs');
+  const policy = (headers['content-security-policy'] ?? '').split(/ *; */);
+  for (const directive of ["default-src 'self'", "script-src 'self'"]) expect(policy).toContain(directive);
+  expect(text).not.toMatch(/https?:|\/\//);
+  const styles = await call(replica.address, 'GET /docs/swagger-ui.css');
+  const targets = [...styles.text.matchAll(/(?:url\(|@import)\s*["']?([^"')]{0,20})/g)].map(([, target]) => String(target));
+  expect(targets.filter((target) => !target.startsWith('data:'))).toEqual([]);
+});
