@@ -1,0 +1,106 @@
+// @ts-check
+/**
+ * A process that answers like onsale and sells in another way: the same application, middleware and validation, around
+ * another sale. `node load/bench/contender.js nothing | one-by-one | redis`, with DATABASE_URL or REDIS_URL.
+ */
+import { createServer } from 'node:http';
+import { pino } from 'pino';
+import { createClient } from 'redis';
+import { v7 as uuidv7 } from 'uuid';
+import { createApp } from '../../dist/app.js';
+import { openPool } from '../../dist/db/client.js';
+import { createMetrics } from '../../dist/http/metrics.js';
+
+/** @typedef {import('../../dist/sale/sale.js').Sale['sell']} Sell */
+
+/**
+ * @param {string} eventId
+ * @param {import('../../dist/sale/outcome.js').PurchaseRequest} request
+ */
+function purchaseOf(eventId, { purchaseId: id, quantity }) {
+  const ticketIds = Array.from({ length: quantity }, () => uuidv7());
+  return { id, eventId, quantity, createdAt: new Date(), ticketIds };
+}
+
+/** The ceiling: everything that HTTP costs, and no sale. @returns {Promise<Sell>} */
+async function nothing() {
+  return (eventId, request) => Promise.resolve({ kind: 'sold', purchase: purchaseOf(eventId, request), replayed: false });
+}
+
+/** The obvious program: an interactive transaction for each request. @returns {Promise<Sell>} */
+async function oneByOne() {
+  const { prisma } = openPool(process.env['DATABASE_URL'] ?? '', 'one by one', {
+    connectionsMax: 10,
+    connectTimeoutMs: 60_000,
+    lockTimeoutMs: 60_000,
+    statementTimeoutMs: 60_000,
+    transactionTimeoutMs: 60_000,
+    clientDeadlineMs: 60_000,
+  });
+  return (eventId, request) =>
+    prisma.$transaction(
+      async (tx) => {
+        const purchase = purchaseOf(eventId, request);
+        const { id, quantity, createdAt, ticketIds } = purchase;
+        const where = { id: eventId, available: { gte: quantity } };
+        const { count } = await tx.event.updateMany({ where, data: { available: { decrement: quantity } } });
+        if (count === 0) return { kind: 'sold-out' };
+        const key = { idempotencyKey: request.idempotency?.key ?? null, requestFingerprint: request.idempotency?.fingerprint ?? null };
+        await tx.purchase.create({ data: { id, eventId, quantity, createdAt, ...key } });
+        await tx.ticket.createMany({ data: ticketIds.map((ticketId) => ({ id: ticketId, eventId, purchaseId: id })) });
+        return { kind: 'sold', purchase, replayed: false };
+      },
+      { maxWait: 60_000, timeout: 60_000 },
+    );
+}
+
+/** What everybody reaches for: a counter and a log, in one script, each command on disk before it is answered. @returns {Promise<Sell>} */
+async function redis() {
+  const client = await createClient({ url: process.env['REDIS_URL'] ?? '' }).connect();
+  const script = `
+    local left = tonumber(redis.call('GET', KEYS[1]) or ARGV[3])
+    if left < tonumber(ARGV[1]) then return 0 end
+    redis.call('SET', KEYS[1], left - ARGV[1])
+    redis.call('XADD', KEYS[2], '*', 'purchase', ARGV[2])
+    return 1`;
+  const sha = await client.scriptLoad(script);
+  return async (eventId, request) => {
+    const purchase = purchaseOf(eventId, request);
+    const keys = [`available:${eventId}`, `purchases:${eventId}`];
+    const sold = await client.evalSha(sha, { keys, arguments: [String(request.quantity), JSON.stringify(purchase), '10000000'] });
+    return sold === 1 ? { kind: 'sold', purchase, replayed: false } : { kind: 'sold-out' };
+  };
+}
+
+/** @type {Record<string, () => Promise<Sell>>} */
+const sales = { nothing, 'one-by-one': oneByOne, redis };
+
+const name = process.argv[2] ?? '';
+const sell = await sales[name]?.();
+if (!sell) throw new Error(`no contender is called "${name}"`);
+
+const event = {
+  id: uuidv7(),
+  name: 'nothing',
+  totalQuota: 100,
+  available: 100,
+  maxPurchaseLimit: 4,
+  createdAt: new Date(),
+  updatedAt: new Date(),
+};
+const ready = { check: async () => /** @type {const} */ ({ ready: true }), schemaKnown: () => true, drain: () => undefined };
+const unused = /** @type {never} */ (undefined);
+const app = createApp({
+  sale: { sell, waiting: 0, inFlight: 0, close: async () => undefined },
+  availability: { read: async () => ({ kind: 'found', event }) },
+  reads: unused,
+  admin: unused,
+  adminToken: 'no admin here, only load',
+  readiness: ready,
+  metrics: createMetrics(() => undefined),
+  log: pino({ level: 'warn' }),
+});
+const server = createServer(app).listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
+  const address = /** @type {import('node:net').AddressInfo} */ (server.address());
+  process.stdout.write(`listening on http://127.0.0.1:${address.port}\n`);
+});
