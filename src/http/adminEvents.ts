@@ -1,6 +1,6 @@
-import { type RequestHandler, Router } from 'express';
-import { v7 as uuidv7 } from 'uuid';
+import type { IRouter, RequestHandler } from 'express';
 import type { PrismaClient } from '../db/client.js';
+import { newId } from '../sale/ids.js';
 import { auditEvent, isConserved } from '../sql/auditEvent.js';
 import { createEvent } from '../sql/createEvent.js';
 import { readEvents } from '../sql/readEvents.js';
@@ -10,24 +10,24 @@ import { jsonBody } from './jsonBody.js';
 import { Problem } from './problems.js';
 import { resource } from './resource.js';
 import { eventChange, id, newEvent, toEvent } from './schemas.js';
+import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
 /** Making events and looking after them; to be mounted behind the admin token. */
-export function adminEvents(db: PrismaClient): Router {
-  const router = Router();
-
+export function adminEvents(router: IRouter, db: PrismaClient): void {
   const create: RequestHandler = async (req, res) => {
     const body = validate(newEvent, req.body, 'body');
     const { name, total_quota: totalQuota, max_purchase_limit: maxPurchaseLimit } = body;
-    const event = await createEvent(db, { id: uuidv7(), name, totalQuota, maxPurchaseLimit });
-    res.status(201).location(`/admin/events/${event.id}`).json(toEvent(event));
+    const event = await createEvent(db, { id: newId(), name, totalQuota, maxPurchaseLimit });
+    res.setHeader('Location', `/admin/events/${event.id}`);
+    sendJson(res, 201, toEvent(event));
   };
 
   const show: RequestHandler = async (req, res) => {
     const eventId = eventIdOf(req.params);
     const [event] = await readEvents(db, [eventId]);
     const { totalQuota, available } = found(event, eventId);
-    res.json({ ...toEvent(found(event, eventId)), sold_quantity: totalQuota - available, held_quantity: 0 });
+    sendJson(res, 200, { ...toEvent(found(event, eventId)), sold_quantity: totalQuota - available, held_quantity: 0 });
   };
 
   const change: RequestHandler = async (req, res) => {
@@ -36,13 +36,13 @@ export function adminEvents(db: PrismaClient): Router {
       throw new Problem('quota-fixed', 'total_quota cannot be changed; make another event.');
     }
     const { name, max_purchase_limit: maxPurchaseLimit } = validate(eventChange, req.body, 'body');
-    res.json(toEvent(found(await updateEvent(db, eventId, { name, maxPurchaseLimit }), eventId)));
+    sendJson(res, 200, toEvent(found(await updateEvent(db, eventId, { name, maxPurchaseLimit }), eventId)));
   };
 
   const audit: RequestHandler = async (req, res) => {
     const eventId = eventIdOf(req.params);
     const books = found(await auditEvent(db, eventId), eventId);
-    res.json({
+    sendJson(res, 200, {
       event_id: eventId,
       total_quota: books.totalQuota,
       available_quantity: books.available,
@@ -53,10 +53,9 @@ export function adminEvents(db: PrismaClient): Router {
     });
   };
 
-  resource(router, '/events', { get: [pageOfEvents(db)], post: [...jsonBody, create] });
-  resource(router, '/events/:event_id', { get: [show], patch: [...jsonBody, change] });
-  resource(router, '/events/:event_id/audit', { get: [audit] });
-  return router;
+  resource(router, '/admin/events', { get: [pageOfEvents(db)], post: [...jsonBody, create] });
+  resource(router, '/admin/events/:event_id', { get: [show], patch: [...jsonBody, change] });
+  resource(router, '/admin/events/:event_id/audit', { get: [audit] });
 }
 
 function eventIdOf(params: { readonly event_id?: string | string[] }): string {

@@ -1,7 +1,7 @@
 /** The OpenAPI document, for machines at /openapi.json and for people at /docs, from assets that came with npm. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { type RequestHandler, Router } from 'express';
+import type { IRouter, RequestHandler } from 'express';
 import helmet from 'helmet';
 import { openApiDocument } from './openapi.js';
 import { resource } from './resource.js';
@@ -25,8 +25,7 @@ const page = `<!doctype html>
 `;
 const start = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#ui' });\n`;
 
-export function docs(): Router {
-  const router = Router();
+export function docs(router: IRouter): void {
   const document = JSON.stringify(openApiDocument());
   // Swagger UI sets styles inline and has its icons as data: URLs; nothing is loaded from elsewhere.
   const policy = {
@@ -51,5 +50,4 @@ export function docs(): Router {
   resource(router, '/docs', { get: send('html', page) });
   resource(router, '/docs/start.js', { get: send('js', start) });
   for (const file of ['swagger-ui.css', 'swagger-ui-bundle.js']) resource(router, `/docs/${file}`, { get: sendAsset(file) });
-  return router;
 }

@@ -1,4 +1,4 @@
-import { type RequestHandler, Router } from 'express';
+import type { IRouter, RequestHandler } from 'express';
 import type { PrismaClient } from '../db/client.js';
 import type { Availability } from '../sale/availability.js';
 import { impossible } from '../sale/outcome.js';
@@ -6,17 +6,16 @@ import { listEvents } from '../sql/listEvents.js';
 import { Problem, overloaded } from './problems.js';
 import { resource } from './resource.js';
 import { id, page, toEvent } from './schemas.js';
+import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
-/** What buyers see. */
-export function events(availability: Availability, reads: Pick<PrismaClient, 'event'>): Router {
-  const router = Router();
-
+/** What buyers see. @param before what each request passes first */
+export function events(router: IRouter, before: RequestHandler, availability: Availability, reads: Pick<PrismaClient, 'event'>): void {
   const show: RequestHandler<{ event_id: string }> = async (req, res) => {
     const outcome = await availability.read(validate(id, req.params.event_id, 'path', 'event_id'));
     switch (outcome.kind) {
       case 'found':
-        res.json(toEvent(outcome.event));
+        sendJson(res, 200, toEvent(outcome.event));
         return;
       case 'event-not-found':
         throw new Problem('event-not-found', 'No event has this id.');
@@ -27,9 +26,8 @@ export function events(availability: Availability, reads: Pick<PrismaClient, 'ev
     }
   };
 
-  resource(router, '/events', { get: [pageOfEvents(reads)] });
-  resource(router, '/events/:event_id', { get: [show as RequestHandler] });
-  return router;
+  resource(router, '/events', { get: [before, pageOfEvents(reads)] });
+  resource(router, '/events/:event_id', { get: [before, show as RequestHandler] });
 }
 
 /** `?limit=&cursor=`, newest first. The cursor is the last id of the page before. */
@@ -38,6 +36,6 @@ export function pageOfEvents(db: Pick<PrismaClient, 'event'>): RequestHandler {
     const { limit, cursor } = validate(page, req.query, 'query');
     const rows = await listEvents(db, { after: cursor, limit: limit + 1 });
     const shown = rows.slice(0, limit);
-    res.json({ data: shown.map(toEvent), next_cursor: rows.length > limit ? (shown.at(-1)?.id ?? null) : null });
+    sendJson(res, 200, { data: shown.map(toEvent), next_cursor: rows.length > limit ? (shown.at(-1)?.id ?? null) : null });
   };
 }

@@ -1,20 +1,19 @@
-import { type RequestHandler, Router } from 'express';
+import type { IRouter, RequestHandler } from 'express';
 import type { Readiness } from '../db/readiness.js';
 import type { Metrics } from './metrics.js';
 import { overloaded, Problem } from './problems.js';
 import { resource } from './resource.js';
+import { sendJson } from './send.js';
 
 /** For those who run it: is it alive, should it get traffic, what is it doing. */
-export function operations(readiness: Readiness, metrics: Metrics): Router {
-  const router = Router();
-
+export function operations(router: IRouter, readiness: Readiness, metrics: Metrics): void {
   const healthz: RequestHandler = (_req, res) => {
-    res.json({ status: 'ok' });
+    sendJson(res, 200, { status: 'ok' });
   };
   const readyz: RequestHandler = async (_req, res) => {
     const state = await readiness.check();
     if (!state.ready) throw new Problem('not-ready', state.reason);
-    res.json({ status: 'ready' });
+    sendJson(res, 200, { status: 'ready' });
   };
   const showMetrics: RequestHandler = async (_req, res) => {
     res.set('Content-Type', metrics.contentType).send(await metrics.text());
@@ -23,7 +22,6 @@ export function operations(readiness: Readiness, metrics: Metrics): Router {
   resource(router, '/healthz', { get: [healthz] });
   resource(router, '/readyz', { get: [readyz] });
   resource(router, '/metrics', { get: [showMetrics] });
-  return router;
 }
 
 /** Keeps everybody off a schema that this version does not know. */

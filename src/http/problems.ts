@@ -3,6 +3,7 @@
  * application/problem+json (RFC 9457); `code` is the stable word that machines read.
  */
 import type { Response } from 'express';
+import { sendJson } from './send.js';
 
 export const catalogue = {
   validation: { status: 400, title: 'The request is not well formed' },
@@ -59,5 +60,6 @@ export function sendProblem(res: Response, { code, detail, members, headers }: P
   const { status, title } = catalogue[code];
   const requestId = res.getHeader('X-Request-Id');
   const body = { type: `urn:onsale:problem:${code}`, title, status, detail, code, request_id: requestId, ...members };
-  res.status(status).set(headers).set('Content-Type', 'application/problem+json').end(JSON.stringify(body));
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  sendJson(res, status, body, 'application/problem+json');
 }

@@ -1,6 +1,6 @@
-import { type RequestHandler, type Response, Router } from 'express';
-import { v7 as uuidv7 } from 'uuid';
+import type { IRouter, RequestHandler, Response } from 'express';
 import type { PrismaClient } from '../db/client.js';
+import { newId } from '../sale/ids.js';
 import { impossible, type Outcome } from '../sale/outcome.js';
 import type { Sale } from '../sale/sale.js';
 import { type Purchase, readPurchase } from '../sql/readPurchase.js';
@@ -9,19 +9,18 @@ import { jsonBody } from './jsonBody.js';
 import { overloaded, Problem } from './problems.js';
 import { resource } from './resource.js';
 import { id, newPurchase, toPurchase } from './schemas.js';
+import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
-/** Buying, and looking a purchase up. */
-export function purchases(sale: Sale, reads: Pick<PrismaClient, '$queryRaw'>): Router {
-  const router = Router();
-
+/** Buying, and looking a purchase up. @param before what each request passes first */
+export function purchases(router: IRouter, before: RequestHandler, sale: Sale, reads: Pick<PrismaClient, '$queryRaw'>): void {
   const buy: RequestHandler<{ event_id: string }> = async (req, res) => {
     const eventId = validate(id, req.params.event_id, 'path', 'event_id');
     const key = idempotencyKey(req.headers['idempotency-key']);
     const body = validate(newPurchase, req.body, 'body');
     // The body as validated is the fingerprint: short, and the same however the client formatted it.
     const idempotency = key === null ? null : { key, fingerprint: JSON.stringify(body) };
-    answer(res, await sale.sell(eventId, { purchaseId: uuidv7(), quantity: body.quantity, idempotency }));
+    answer(res, await sale.sell(eventId, { purchaseId: newId(), quantity: body.quantity, idempotency }));
   };
 
   const lookUp: RequestHandler<{ event_id: string; purchase_id: string }> = async (req, res) => {
@@ -29,12 +28,11 @@ export function purchases(sale: Sale, reads: Pick<PrismaClient, '$queryRaw'>): R
     const purchaseId = validate(id, req.params.purchase_id, 'path', 'purchase_id');
     const purchase = await readPurchase(reads, eventId, purchaseId);
     if (!purchase) throw new Problem('purchase-not-found', `Event ${eventId} has no purchase ${purchaseId}.`);
-    res.json(toPurchase(purchase));
+    sendJson(res, 200, toPurchase(purchase));
   };
 
-  resource(router, '/events/:event_id/purchases', { post: [...jsonBody, buy as RequestHandler] });
-  resource(router, '/events/:event_id/purchases/:purchase_id', { get: [lookUp as RequestHandler] });
-  return router;
+  resource(router, '/events/:event_id/purchases', { post: [before, ...jsonBody, buy as RequestHandler] });
+  resource(router, '/events/:event_id/purchases/:purchase_id', { get: [before, lookUp as RequestHandler] });
 }
 
 /** One outcome of the sale, one answer of the contract. */
@@ -75,5 +73,6 @@ function answer(res: Response, outcome: Outcome): void {
 }
 
 function created(res: Response, purchase: Purchase): void {
-  res.status(201).location(`/events/${purchase.eventId}/purchases/${purchase.id}`).json(toPurchase(purchase));
+  res.setHeader('Location', `/events/${purchase.eventId}/purchases/${purchase.id}`);
+  sendJson(res, 201, toPurchase(purchase));
 }

@@ -1,10 +1,10 @@
-import type { RequestHandler, Router } from 'express';
+import type { IRouter, RequestHandler } from 'express';
 import { Problem } from './problems.js';
 
 type Method = 'get' | 'post' | 'patch';
 
 /** The handlers of one path; every other method is answered 405 with `Allow`, and OPTIONS with `Allow` alone. */
-export function resource(router: Router, path: string, handlers: Partial<Record<Method, RequestHandler[]>>): void {
+export function resource(router: IRouter, path: string, handlers: Partial<Record<Method, RequestHandler[]>>): void {
   const methods = Object.keys(handlers) as Method[];
   const allow = [...methods.map((method) => method.toUpperCase()), ...('get' in handlers ? ['HEAD'] : []), 'OPTIONS'].join(', ');
   const route = router.route(path);

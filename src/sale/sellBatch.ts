@@ -1,13 +1,13 @@
 /**
  * One batch of one event, sold in one transaction: lock, recall, decide, write, assert.
  */
-import { v7 as uuidv7 } from 'uuid';
 import type { Pool, Queryable } from '../db/client.js';
 import { lockEvent } from '../sql/lockEvent.js';
 import type { Purchase } from '../sql/readPurchase.js';
 import { recallPurchases } from '../sql/recallPurchases.js';
 import { recordPurchases } from '../sql/recordPurchases.js';
 import { allocate, type Decision } from './allocate.js';
+import { newId } from './ids.js';
 import { impossible, type Outcome, type PurchaseRequest } from './outcome.js';
 
 /** A batch that threw. Whether it happened is known only when COMMIT was certainly not sent. */
@@ -65,7 +65,7 @@ async function write(
 }
 
 function newTicketIds(quantity: number): string[] {
-  return Array.from({ length: quantity }, () => uuidv7());
+  return Array.from({ length: quantity }, newId);
 }
 
 function toOutcomes(decisions: readonly Decision[], written: ReadonlyMap<number, Purchase>): Outcome[] {
