@@ -6,10 +6,10 @@
 import { createServer } from 'node:http';
 import { pino } from 'pino';
 import { createClient } from 'redis';
-import { v7 as uuidv7 } from 'uuid';
 import { createApp } from '../../dist/app.js';
 import { openPool } from '../../dist/db/client.js';
 import { createMetrics } from '../../dist/http/metrics.js';
+import { newId } from '../../dist/sale/ids.js';
 
 /** @typedef {import('../../dist/sale/sale.js').Sale['sell']} Sell */
 
@@ -18,7 +18,7 @@ import { createMetrics } from '../../dist/http/metrics.js';
  * @param {import('../../dist/sale/outcome.js').PurchaseRequest} request
  */
 function purchaseOf(eventId, { purchaseId: id, quantity }) {
-  const ticketIds = Array.from({ length: quantity }, () => uuidv7());
+  const ticketIds = Array.from({ length: quantity }, newId);
   return { id, eventId, quantity, createdAt: new Date(), ticketIds };
 }
 
@@ -80,7 +80,7 @@ const sell = await sales[name]?.();
 if (!sell) throw new Error(`no contender is called "${name}"`);
 
 const event = {
-  id: uuidv7(),
+  id: newId(),
   name: 'nothing',
   totalQuota: 100,
   available: 100,

@@ -42,6 +42,7 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     connectionTimeoutMillis: limits.connectTimeoutMs,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
+    pipeline: true, // queries are sent without waiting for the answer to the one before
     lock_timeout: limits.lockTimeoutMs,
     statement_timeout: limits.statementTimeoutMs,
     idle_in_transaction_session_timeout: limits.transactionTimeoutMs,
@@ -75,7 +76,8 @@ async function prepareSession(client: pg.ClientBase, transactionTimeoutMs: numbe
 }
 
 /**
- * A pg.Client whose COMMIT is a COMMIT or an error, and that waits for no reply longer than `deadlineMs`.
+ * A pg.Client whose COMMIT is a COMMIT or an error, that waits for no reply longer than `deadlineMs`, and for the reply to
+ * BEGIN not at all: a round trip under load is paid in turns of an event loop that is full of HTTP.
  *
  * If a statement of a transaction failed and the failure was swallowed, Postgres answers COMMIT with the tag ROLLBACK,
  * without an error. If a wait for the synchronous standby was cancelled, it answers COMMIT with a mere warning, although
@@ -84,6 +86,7 @@ async function prepareSession(client: pg.ClientBase, transactionTimeoutMs: numbe
 function safeClient(deadlineMs: number): new (config?: pg.ClientConfig) => pg.Client {
   return class SafeClient extends pg.Client {
     #cancelledStandbyWaits = 0;
+    #begin: Promise<unknown> | undefined;
 
     constructor(config?: pg.ClientConfig) {
       super(config);
@@ -107,12 +110,23 @@ function safeClient(deadlineMs: number): new (config?: pg.ClientConfig) => pg.Cl
         };
         return this.#send(args) as never;
       }
-      const [first] = args;
-      const text = typeof first === 'string' ? first : (first as { text?: string }).text;
-      const reply = this.#send(args) as Promise<unknown>;
-      return (text === 'COMMIT' ? this.#committed(reply) : reply).finally(() => {
+      const reply = (this.#send(args) as Promise<unknown>).finally(() => {
         clearTimeout(timer);
-      }) as never;
+      });
+      return this.#checked(textOf(args[0]), reply) as never;
+    }
+
+    #checked(text: string | undefined, reply: Promise<unknown>): Promise<unknown> {
+      if (text === 'BEGIN') {
+        // Nobody waits for it: the first statement travels right behind, and fails if BEGIN did.
+        reply.catch(() => undefined);
+        this.#begin = reply;
+        return Promise.resolve({ command: 'BEGIN', rowCount: null, oid: 0, fields: [], rows: [] });
+      }
+      const begin = this.#begin;
+      this.#begin = undefined;
+      const sent = text === 'COMMIT' ? this.#committed(reply) : reply;
+      return begin ? Promise.all([begin, sent]).then(([, result]) => result) : sent;
     }
 
     #send(args: unknown[]): unknown {
@@ -128,4 +142,8 @@ function safeClient(deadlineMs: number): new (config?: pg.ClientConfig) => pg.Cl
       return result;
     }
   };
+}
+
+function textOf(query: unknown): string | undefined {
+  return typeof query === 'string' ? query : (query as { text?: string }).text;
 }

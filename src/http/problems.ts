@@ -33,13 +33,19 @@ export interface ProblemExtras {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Thrown by handlers; the error handler answers with it. */
-export class Problem extends Error {
+/** One error as a client sees it. */
+export interface ProblemAnswer extends ProblemExtras {
+  readonly code: ProblemCode;
+  /** One sentence for a person: what happened, or what to do about it. */
+  readonly detail: string;
+}
+
+/** An error that is thrown where a handler cannot go on; the error handler answers with it. */
+export class Problem extends Error implements ProblemAnswer {
   override readonly name = 'Problem';
   readonly members: Readonly<Record<string, unknown>>;
   readonly headers: Readonly<Record<string, string>>;
 
-  /** @param detail one sentence for a person: what happened, or what to do about it */
   constructor(
     readonly code: ProblemCode,
     readonly detail: string,
@@ -53,10 +59,14 @@ export class Problem extends Error {
 
 /** A refusal that says when to come back. */
 export function overloaded(detail: string, retryAfterSeconds: number): Problem {
-  return new Problem('overloaded', detail, { headers: { 'Retry-After': String(retryAfterSeconds) } });
+  return new Problem('overloaded', detail, { headers: retryAfter(retryAfterSeconds) });
 }
 
-export function sendProblem(res: Response, { code, detail, members, headers }: Problem): void {
+export function retryAfter(seconds: number): Record<string, string> {
+  return { 'Retry-After': String(seconds) };
+}
+
+export function sendProblem(res: Response, { code, detail, members, headers = {} }: ProblemAnswer): void {
   const { status, title } = catalogue[code];
   const requestId = res.getHeader('X-Request-Id');
   const body = { type: `urn:onsale:problem:${code}`, title, status, detail, code, request_id: requestId, ...members };

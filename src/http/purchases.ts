@@ -6,7 +6,7 @@ import type { Sale } from '../sale/sale.js';
 import { type Purchase, readPurchase } from '../sql/readPurchase.js';
 import { idempotencyKey } from './idempotencyKey.js';
 import { jsonBody } from './jsonBody.js';
-import { overloaded, Problem } from './problems.js';
+import { Problem, type ProblemAnswer, retryAfter, sendProblem } from './problems.js';
 import { resource } from './resource.js';
 import { id, newPurchase, toPurchase } from './schemas.js';
 import { sendJson } from './send.js';
@@ -37,38 +37,47 @@ export function purchases(router: IRouter, before: RequestHandler, sale: Sale, r
 
 /** One outcome of the sale, one answer of the contract. */
 function answer(res: Response, outcome: Outcome): void {
+  if (outcome.kind === 'sold') {
+    if (outcome.replayed) res.setHeader('Idempotency-Replayed', 'true');
+    created(res, outcome.purchase);
+  } else {
+    // Not thrown: at the end of a sale nearly everybody is refused, and a stack trace for each costs more than the answer.
+    sendProblem(res, refusal(outcome));
+  }
+}
+
+function refusal(outcome: Exclude<Outcome, { kind: 'sold' }>): ProblemAnswer {
+  const code = outcome.kind;
   switch (outcome.kind) {
-    case 'sold':
-      if (outcome.replayed) res.setHeader('Idempotency-Replayed', 'true');
-      created(res, outcome.purchase);
-      return;
     case 'event-not-found':
-      throw new Problem('event-not-found', 'No event has this id.');
+      return { code, detail: 'No event has this id.' };
     case 'sold-out':
-      throw new Problem('sold-out', 'Nothing is left.', { members: { available_quantity: 0 } });
+      return { code, detail: 'Nothing is left.', members: { available_quantity: 0 } };
     case 'insufficient-availability':
-      throw new Problem('insufficient-availability', `${String(outcome.available)} left; ask for no more than that.`, {
+      return {
+        code,
+        detail: `${String(outcome.available)} left; ask for no more than that.`,
         members: { available_quantity: outcome.available },
-      });
+      };
     case 'purchase-limit-exceeded':
-      throw new Problem('purchase-limit-exceeded', `One purchase has at most ${String(outcome.maxPurchaseLimit)} tickets of this event.`, {
+      return {
+        code,
+        detail: `One purchase has at most ${String(outcome.maxPurchaseLimit)} tickets of this event.`,
         members: { max_purchase_limit: outcome.maxPurchaseLimit },
-      });
+      };
     case 'idempotency-key-reused':
-      throw new Problem('idempotency-key-reused', 'This key already bought something else; a new request needs a new key.');
+      return { code, detail: 'This key already bought something else; a new request needs a new key.' };
     case 'overloaded':
-      throw overloaded('Refused before it began: nothing was bought.', outcome.retryAfterSeconds);
+      return { code, detail: 'Refused before it began: nothing was bought.', headers: retryAfter(outcome.retryAfterSeconds) };
     case 'outcome-unknown':
-      throw new Problem(
-        'outcome-unknown',
-        'Send the same request with the same key again, or look purchase_id up later: it may still come.',
-        {
-          members: { purchase_id: outcome.purchaseId },
-          headers: { 'Retry-After': String(outcome.retryAfterSeconds) },
-        },
-      );
+      return {
+        code,
+        detail: 'Send the same request with the same key again, or look purchase_id up later: it may still come.',
+        members: { purchase_id: outcome.purchaseId },
+        headers: retryAfter(outcome.retryAfterSeconds),
+      };
     default:
-      impossible(outcome);
+      return impossible(outcome);
   }
 }
 

@@ -59,13 +59,20 @@ export class Admission<K> {
       const timer = setTimeout(() => {
         resolve(request.late(place, this.retryAfterSeconds()));
       }, this.#limits.deadlineMs);
-      request
-        .serve(place)
-        .then(resolve, reject)
-        .finally(() => {
-          clearTimeout(timer);
-          this.#leave(key);
-        });
+      const leave = () => {
+        clearTimeout(timer);
+        this.#leave(key);
+      };
+      request.serve(place).then(
+        (answer) => {
+          leave();
+          resolve(answer);
+        },
+        (fault: unknown) => {
+          leave();
+          reject(fault);
+        },
+      );
     });
   }
 

@@ -11,7 +11,7 @@ import { classify, type Fault } from '../db/faults.js';
 import { Admission, type AdmissionLimits, type Place } from './admission.js';
 import { GroupCommit } from './groupCommit.js';
 import type { Outcome, PurchaseRequest } from './outcome.js';
-import { BatchFault, sellBatch } from './sellBatch.js';
+import { type Batch, BatchFault, sellAll, sellBatch } from './sellBatch.js';
 
 export interface SaleLimits extends AdmissionLimits {
   readonly batchRequestsMax: number;
@@ -51,9 +51,12 @@ interface Entry {
 const pauseMs = () => 20 + Math.random() * 80;
 /** No request may make a batch heavier than the largest purchase that can be granted. */
 const largestPurchase = 1_000;
+/** Events remembered as needing care; beyond it all are forgotten, which costs one attempt in vain for each. */
+const carefulEventsMax = 10_000;
 
 export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
+  const serve = createServe(pool);
   const line = new GroupCommit<string, Entry, Outcome>({
     run: serveBatch,
     expired: ({ place }) => (Admission.isLate(place) ? overloaded(admission.retryAfterSeconds()) : undefined),
@@ -75,7 +78,7 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
   }
 
   /** The same batch again and again, without those whose deadline has passed meanwhile, until it has an answer. */
-  async function serveBatch(eventId: string, entries: readonly Entry[]): Promise<Outcome[]> {
+  async function serveBatch(eventId: string, entries: readonly Entry[], handOver: () => void): Promise<Outcome[]> {
     observer.batch(entries.length);
     let mayHaveCommitted = false;
     for (;;) {
@@ -83,8 +86,8 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
       if (live.length === 0) return entries.map((entry) => late(entry.request, entry.place, admission.retryAfterSeconds()));
       for (const { place } of live) place.started = true;
       try {
-        const requests = live.map((entry) => entry.request);
-        const outcomes = await sellBatch(pool, eventId, requests);
+        const outcomes = await serve({ eventId, requests: live.map((entry) => entry.request), handOver }, mayHaveCommitted);
+        if (live.length === entries.length) return outcomes;
         const byPlace = new Map(live.map(({ place }, index) => [place, outcomes[index]]));
         return entries.map(({ request, place }) => byPlace.get(place) ?? late(request, place, admission.retryAfterSeconds()));
       } catch (error) {
@@ -118,4 +121,24 @@ function overloaded(retryAfterSeconds: number): Outcome {
 function late(request: PurchaseRequest, place: Place, retryAfterSeconds: number): Outcome {
   if (!place.started) return overloaded(retryAfterSeconds);
   return { kind: 'outcome-unknown', purchaseId: request.purchaseId, retryAfterSeconds };
+}
+
+/**
+ * Straight where the event's last batch was granted whole, because so will the next be, most likely; else with care. At
+ * the end of a sale, in a storm of retries, and when it is not known what became of an attempt: with care.
+ */
+function createServe(pool: Pool): (batch: Batch, mayBeRepeated: boolean) => Promise<Outcome[]> {
+  const carefulEvents = new Set<string>();
+  return async (batch, mayBeRepeated) => {
+    const { eventId, requests } = batch;
+    const straight = !mayBeRepeated && !carefulEvents.has(eventId) && requests.every(({ quantity }) => quantity <= largestPurchase);
+    const outcomes = (straight ? await sellAll(pool, batch) : undefined) ?? (await sellBatch(pool, batch));
+    if (outcomes.every((outcome) => outcome.kind === 'sold' && !outcome.replayed)) {
+      carefulEvents.delete(eventId);
+    } else {
+      if (carefulEvents.size >= carefulEventsMax) carefulEvents.clear();
+      carefulEvents.add(eventId);
+    }
+    return outcomes;
+  };
 }

@@ -1,5 +1,6 @@
 /**
- * One batch of one event, sold in one transaction: lock, recall, decide, write, assert.
+ * One batch of one event, sold in one transaction: lock, recall, decide, write, assert. Most batches need only the last
+ * two, because everybody in them can have what he asks for; they take the straight path.
  */
 import type { Pool, Queryable } from '../db/client.js';
 import { lockEvent } from '../sql/lockEvent.js';
@@ -10,7 +11,15 @@ import { allocate, type Decision } from './allocate.js';
 import { newId } from './ids.js';
 import { impossible, type Outcome, type PurchaseRequest } from './outcome.js';
 
-/** A batch that threw. Whether it happened is known only when COMMIT was certainly not sent. */
+/** A batch of one event. */
+export interface Batch {
+  readonly eventId: string;
+  readonly requests: readonly PurchaseRequest[];
+  /** Called when only COMMIT is left: the event's next batch may line up for the lock. */
+  readonly handOver: () => void;
+}
+
+/** A batch that threw. Whether it happened is known only when it certainly never came to its COMMIT. */
 export class BatchFault extends Error {
   override readonly name = 'BatchFault';
 
@@ -22,15 +31,42 @@ export class BatchFault extends Error {
   }
 }
 
+/** Ends a transaction that wrote less than it was meant to. */
+class NotAllWritten extends Error {}
+
 /**
- * Idempotent: the same requests again give the same purchases, whatever became of an earlier attempt. The row lock is
- * the barrier. An attempt that is still committing holds it, so once the lock is ours that attempt has either happened,
- * and is recalled, or never will.
+ * The straight path: supposes that everything can be granted, and lets the database say no. One round trip to the last
+ * moment before COMMIT.
+ *
+ * @returns one outcome per request, all sold; undefined, and nothing happened, if not everything could be granted
+ * @throws BatchFault
+ */
+export async function sellAll(pool: Pool, { eventId, requests, handOver }: Batch): Promise<Outcome[] | undefined> {
+  let begun = false;
+  try {
+    return await pool.prisma.$transaction(async (tx) => {
+      begun = true; // BEGIN travels with the statement: if the server refused it alone, the statement was a transaction of its own
+      const purchases = requests.map(toNewPurchase);
+      const createdAt = await recordPurchases(tx, eventId, purchases);
+      if (!createdAt) throw new NotAllWritten();
+      handOver();
+      return purchases.map((purchase) => ({ kind: 'sold', purchase: toPurchase(eventId, purchase, createdAt), replayed: false }));
+    }, pool.transaction);
+  } catch (cause) {
+    if (cause instanceof NotAllWritten) return undefined;
+    throw new BatchFault(cause, begun);
+  }
+}
+
+/**
+ * The careful path, for any batch. Idempotent: the same requests again give the same purchases, whatever became of an
+ * earlier attempt on either path. The row lock is the barrier. An attempt that is still committing holds it, so once the
+ * lock is ours that attempt has either happened, and is recalled, or never will.
  *
  * @returns one outcome per request, in order; true once returned, and durable
  * @throws BatchFault
  */
-export async function sellBatch(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[]> {
+export async function sellBatch(pool: Pool, { eventId, requests, handOver }: Batch): Promise<Outcome[]> {
   const ids = requests.map((request) => request.purchaseId);
   const keys = requests.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
   let commitSent = false;
@@ -42,6 +78,7 @@ export async function sellBatch(pool: Pool, eventId: string, requests: readonly 
       const decisions = allocate(event, recalled, requests);
       const written = await write(tx, eventId, requests, decisions);
       commitSent = true;
+      handOver();
       return toOutcomes(decisions, written);
     }, pool.transaction);
   } catch (cause) {
@@ -56,16 +93,25 @@ async function write(
   requests: readonly PurchaseRequest[],
   decisions: readonly Decision[],
 ): Promise<Map<number, Purchase>> {
-  const granted = requests.flatMap(({ purchaseId: id, quantity, idempotency }, index) =>
-    decisions[index]?.kind === 'grant' ? [{ index, id, quantity, idempotency, ticketIds: newTicketIds(quantity) }] : [],
+  const granted = requests.flatMap((request, index) =>
+    decisions[index]?.kind === 'grant' ? [{ index, purchase: toNewPurchase(request) }] : [],
   );
   if (granted.length === 0) return new Map();
-  const createdAt = await recordPurchases(tx, eventId, granted);
-  return new Map(granted.map(({ index, id, quantity, ticketIds }) => [index, { id, eventId, quantity, createdAt, ticketIds }]));
+  const createdAt = await recordPurchases(
+    tx,
+    eventId,
+    granted.map(({ purchase }) => purchase),
+  );
+  if (!createdAt) throw new Error('under the lock, what was granted could not be written');
+  return new Map(granted.map(({ index, purchase }) => [index, toPurchase(eventId, purchase, createdAt)]));
 }
 
-function newTicketIds(quantity: number): string[] {
-  return Array.from({ length: quantity }, newId);
+function toNewPurchase({ purchaseId: id, quantity, idempotency }: PurchaseRequest) {
+  return { id, quantity, idempotency, ticketIds: Array.from({ length: quantity }, newId) };
+}
+
+function toPurchase(eventId: string, { id, quantity, ticketIds }: ReturnType<typeof toNewPurchase>, createdAt: Date): Purchase {
+  return { id, eventId, quantity, createdAt, ticketIds };
 }
 
 function toOutcomes(decisions: readonly Decision[], written: ReadonlyMap<number, Purchase>): Outcome[] {

@@ -28,7 +28,6 @@ CREATE TABLE purchases (
     request_fingerprint text,
     created_at timestamptz(3) NOT NULL,
     CONSTRAINT purchases_pkey PRIMARY KEY (event_id, id),
-    CONSTRAINT purchases_event_id_fkey FOREIGN KEY (event_id) REFERENCES events (id) ON DELETE RESTRICT ON UPDATE RESTRICT,
     CONSTRAINT purchases_quantity_range CHECK (quantity BETWEEN 1 AND 1000),
     CONSTRAINT purchases_key_has_fingerprint CHECK ((idempotency_key IS NULL) = (request_fingerprint IS NULL)),
     CONSTRAINT purchases_idempotency_key_length CHECK (char_length(idempotency_key) BETWEEN 16 AND 255)
@@ -41,12 +40,14 @@ COMMENT ON CONSTRAINT purchases_quantity_range ON purchases IS 'A purchase has a
 COMMENT ON CONSTRAINT purchases_key_has_fingerprint ON purchases IS 'A key without the request it stood for could not tell a replay from a reuse';
 COMMENT ON CONSTRAINT purchases_idempotency_key_length ON purchases IS 'The same bounds as the API';
 
+-- One index serves both uniqueness and the look-up by purchase: a second one was a tenth of what a sale costs Postgres.
+--
+-- No foreign keys: purchases and tickets are written by one statement that takes both ids from its own input, and nothing
+-- deletes a row, so they could only ever repeat what that statement says, once for each ticket and under the event's lock
+-- (a fifth to a quarter of what a sale costs Postgres). The audit counts what they would have guarded.
 CREATE TABLE tickets (
     event_id uuid NOT NULL,
     id uuid NOT NULL,
     purchase_id uuid NOT NULL,
-    CONSTRAINT tickets_pkey PRIMARY KEY (event_id, id),
-    CONSTRAINT tickets_event_id_purchase_id_fkey FOREIGN KEY (event_id, purchase_id) REFERENCES purchases (event_id, id) ON DELETE RESTRICT ON UPDATE RESTRICT
+    CONSTRAINT tickets_pkey PRIMARY KEY (event_id, purchase_id, id)
 );
-
-CREATE INDEX tickets_event_id_purchase_id_idx ON tickets (event_id, purchase_id);
