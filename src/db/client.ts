@@ -42,7 +42,6 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     connectionTimeoutMillis: limits.connectTimeoutMs,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
-    pipeline: true, // queries are sent without waiting for the answer to the one before
     lock_timeout: limits.lockTimeoutMs,
     statement_timeout: limits.statementTimeoutMs,
     idle_in_transaction_session_timeout: limits.transactionTimeoutMs,
@@ -76,17 +75,15 @@ async function prepareSession(client: pg.ClientBase, transactionTimeoutMs: numbe
 }
 
 /**
- * A pg.Client whose COMMIT is a COMMIT or an error, that waits for no reply longer than `deadlineMs`, and for the reply to
- * BEGIN not at all: a round trip under load is paid in turns of an event loop that is full of HTTP.
+ * A pg.Client whose COMMIT is a COMMIT or an error, and that waits for no reply longer than `deadlineMs`.
  *
  * If a statement of a transaction failed and the failure was swallowed, Postgres answers COMMIT with the tag ROLLBACK,
- * without an error. If a wait for the synchronous standby was cancelled, it answers COMMIT with a mere warning, although
- * the standby may not have it. pg passes over both.
+ * without an error. If a wait for the synchronous standby was cancelled, it answers with a mere warning, although the
+ * standby may not have what was committed. pg passes over both.
  */
 function safeClient(deadlineMs: number): new (config?: pg.ClientConfig) => pg.Client {
   return class SafeClient extends pg.Client {
     #cancelledStandbyWaits = 0;
-    #begin: Promise<unknown> | undefined;
 
     constructor(config?: pg.ClientConfig) {
       super(config);
@@ -97,49 +94,51 @@ function safeClient(deadlineMs: number): new (config?: pg.ClientConfig) => pg.Cl
 
     // pg's own declaration has a dozen overloads; here a text or a config comes first, and perhaps a callback last.
     override query(...args: unknown[]): never {
+      const faultOf = this.#watch(textOf(args[0]));
+      const callback = args.at(-1);
+      if (typeof callback === 'function') {
+        args[args.length - 1] = (error: unknown, result: unknown) => {
+          Reflect.apply(callback, undefined, [error ?? faultOf(result), result]);
+        };
+        return this.#send(args) as never;
+      }
+      const reply = this.#send(args) as Promise<unknown>;
+      return reply.then(
+        (result) => {
+          const fault = faultOf(result);
+          if (fault) throw fault;
+          return result;
+        },
+        (error: unknown) => {
+          faultOf(undefined);
+          throw error;
+        },
+      ) as never;
+    }
+
+    /** Begins the wait for a reply. @returns to be called with the reply: ends the wait, and says what is wrong with it */
+    #watch(text: string | undefined): (result: unknown) => CommitFault | undefined {
+      const cancelledBefore = this.#cancelledStandbyWaits;
       // Destroying the socket is the only safe end of a wait: the connection is in an unknown state and must not be reused.
       // pg then fails what is under way with the same fault.
       const timer = setTimeout(() => {
         this.connection.stream.destroy(new ClientDeadlineFault(`no reply from the database within ${String(deadlineMs)} ms`));
       }, deadlineMs);
-      const callback = args.at(-1);
-      if (typeof callback === 'function') {
-        args[args.length - 1] = (...reply: unknown[]) => {
-          clearTimeout(timer);
-          Reflect.apply(callback, undefined, reply);
-        };
-        return this.#send(args) as never;
-      }
-      const reply = (this.#send(args) as Promise<unknown>).finally(() => {
+      return (result) => {
         clearTimeout(timer);
-      });
-      return this.#checked(textOf(args[0]), reply) as never;
-    }
-
-    #checked(text: string | undefined, reply: Promise<unknown>): Promise<unknown> {
-      if (text === 'BEGIN') {
-        // Nobody waits for it: the first statement travels right behind, and fails if BEGIN did.
-        reply.catch(() => undefined);
-        this.#begin = reply;
-        return Promise.resolve({ command: 'BEGIN', rowCount: null, oid: 0, fields: [], rows: [] });
-      }
-      const begin = this.#begin;
-      this.#begin = undefined;
-      const sent = text === 'COMMIT' ? this.#committed(reply) : reply;
-      return begin ? Promise.all([begin, sent]).then(([, result]) => result) : sent;
+        if (result === undefined) return undefined;
+        const { command } = result as pg.QueryResult;
+        if (text === 'COMMIT' && command !== 'COMMIT') {
+          return new CommitFault(`COMMIT was answered with ${command}: nothing was committed`);
+        }
+        if (this.#cancelledStandbyWaits > cancelledBefore) return new CommitFault('the wait for the synchronous standby was cancelled');
+        return undefined;
+      };
     }
 
     #send(args: unknown[]): unknown {
       // eslint-disable-next-line @typescript-eslint/unbound-method -- bound by Reflect.apply
       return Reflect.apply(pg.Client.prototype.query, this, args);
-    }
-
-    async #committed(reply: Promise<unknown>): Promise<unknown> {
-      const cancelledBefore = this.#cancelledStandbyWaits;
-      const result = (await reply) as pg.QueryResult;
-      if (result.command !== 'COMMIT') throw new CommitFault(`COMMIT was answered with ${result.command}: nothing was committed`);
-      if (this.#cancelledStandbyWaits > cancelledBefore) throw new CommitFault('the wait for the synchronous standby was cancelled');
-      return result;
     }
   };
 }

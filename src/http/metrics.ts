@@ -15,11 +15,17 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const purchases = new Counter({
+  // Counted by hand and handed over when asked for: a labelled counter costs a microsecond for each purchase.
+  const outcomes = new Map<string, number>();
+  new Counter({
     name: 'onsale_purchases_total',
     help: 'Purchase requests by outcome',
     labelNames: ['outcome'],
     registers,
+    collect() {
+      this.reset();
+      for (const [outcome, count] of outcomes) this.inc({ outcome }, count);
+    },
   });
   const faults = new Counter({
     name: 'onsale_database_faults_total',
@@ -42,7 +48,8 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
         batchSize.observe(requests);
       },
       outcome: (kind, replayed) => {
-        purchases.inc({ outcome: replayed ? 'replayed' : kind });
+        const outcome = replayed ? 'replayed' : kind;
+        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       },
       fault: (fault, error) => {
         faults.inc({ fault: fault.transient ? fault.name : 'permanent' });

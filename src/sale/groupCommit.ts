@@ -6,11 +6,8 @@
  */
 
 export interface GroupCommitOptions<K, Q, R> {
-  /**
-   * Serves a batch: one result per request, in their order. A rejection is every request's rejection. It may call
-   * `handOver` once the rest of its work keeps nobody out, and the key's next batch starts while this one still ends.
-   */
-  readonly run: (key: K, batch: readonly Q[], handOver: () => void) => Promise<readonly R[]>;
+  /** Serves a batch: one result per request, in their order. A rejection is every request's rejection. */
+  readonly run: (key: K, batch: readonly Q[]) => Promise<readonly R[]>;
   /** Asked as a request would enter a batch; a result is its answer, and it enters none. */
   readonly expired?: (request: Q) => R | undefined;
   /** What a request counts for towards `batchWeightMax`; 1 unless told. A single request always fits. */
@@ -19,7 +16,7 @@ export interface GroupCommitOptions<K, Q, R> {
   readonly batchWeightMax?: number;
   /** Batches of all keys that may run at once. Waiting happens here, in line, and not for a connection. */
   readonly inFlightMax: number;
-  /** Batches of one key that may run at once, not counting those that have handed over. */
+  /** Batches of one key that may run at once. */
   readonly inFlightPerKeyMax: number;
 }
 
@@ -113,18 +110,9 @@ export class GroupCommit<K, Q, R> {
   async #serve(line: Line<K, Q, R>, batch: readonly Waiting<Q, R>[]): Promise<void> {
     line.inFlight += 1;
     this.#inFlight += 1;
-    let handedOver = false;
-    const handOver = () => {
-      if (handedOver) return;
-      handedOver = true;
-      line.inFlight -= 1;
-      this.#enlist(line);
-      this.#forgetIfIdle(line);
-      this.#startBatches();
-    };
     const requests = batch.map((waiting) => waiting.request);
     try {
-      const results = await this.#options.run(line.key, requests, handOver);
+      const results = await this.#options.run(line.key, requests);
       if (results.length !== batch.length) {
         throw new Error(`a batch of ${String(batch.length)} came back with ${String(results.length)} results`);
       }
@@ -134,8 +122,10 @@ export class GroupCommit<K, Q, R> {
     } catch (fault) {
       for (const waiting of batch) waiting.reject(fault);
     } finally {
+      line.inFlight -= 1;
       this.#inFlight -= 1;
-      handOver();
+      this.#enlist(line);
+      this.#forgetIfIdle(line);
       this.#startBatches();
     }
   }

@@ -11,7 +11,8 @@ import { classify, type Fault } from '../db/faults.js';
 import { Admission, type AdmissionLimits, type Place } from './admission.js';
 import { GroupCommit } from './groupCommit.js';
 import type { Outcome, PurchaseRequest } from './outcome.js';
-import { type Batch, BatchFault, sellAll, sellBatch } from './sellBatch.js';
+import { BatchFault, sellBatch } from './sellBatch.js';
+import { sellStraight } from './sellStraight.js';
 
 export interface SaleLimits extends AdmissionLimits {
   readonly batchRequestsMax: number;
@@ -78,7 +79,7 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
   }
 
   /** The same batch again and again, without those whose deadline has passed meanwhile, until it has an answer. */
-  async function serveBatch(eventId: string, entries: readonly Entry[], handOver: () => void): Promise<Outcome[]> {
+  async function serveBatch(eventId: string, entries: readonly Entry[]): Promise<Outcome[]> {
     observer.batch(entries.length);
     let mayHaveCommitted = false;
     for (;;) {
@@ -86,7 +87,11 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
       if (live.length === 0) return entries.map((entry) => late(entry.request, entry.place, admission.retryAfterSeconds()));
       for (const { place } of live) place.started = true;
       try {
-        const outcomes = await serve({ eventId, requests: live.map((entry) => entry.request), handOver }, mayHaveCommitted);
+        const outcomes = await serve(
+          eventId,
+          live.map((entry) => entry.request),
+          mayHaveCommitted,
+        );
         if (live.length === entries.length) return outcomes;
         const byPlace = new Map(live.map(({ place }, index) => [place, outcomes[index]]));
         return entries.map(({ request, place }) => byPlace.get(place) ?? late(request, place, admission.retryAfterSeconds()));
@@ -127,12 +132,11 @@ function late(request: PurchaseRequest, place: Place, retryAfterSeconds: number)
  * Straight where the event's last batch was granted whole, because so will the next be, most likely; else with care. At
  * the end of a sale, in a storm of retries, and when it is not known what became of an attempt: with care.
  */
-function createServe(pool: Pool): (batch: Batch, mayBeRepeated: boolean) => Promise<Outcome[]> {
+function createServe(pool: Pool): (eventId: string, requests: readonly PurchaseRequest[], mayBeRepeated: boolean) => Promise<Outcome[]> {
   const carefulEvents = new Set<string>();
-  return async (batch, mayBeRepeated) => {
-    const { eventId, requests } = batch;
+  return async (eventId, requests, mayBeRepeated) => {
     const straight = !mayBeRepeated && !carefulEvents.has(eventId) && requests.every(({ quantity }) => quantity <= largestPurchase);
-    const outcomes = (straight ? await sellAll(pool, batch) : undefined) ?? (await sellBatch(pool, batch));
+    const outcomes = (straight ? await sellStraight(pool, eventId, requests) : undefined) ?? (await sellBatch(pool, eventId, requests));
     if (outcomes.every((outcome) => outcome.kind === 'sold' && !outcome.replayed)) {
       carefulEvents.delete(eventId);
     } else {

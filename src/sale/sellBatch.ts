@@ -1,6 +1,6 @@
 /**
- * One batch of one event, sold in one transaction: lock, recall, decide, write, assert. Most batches need only the last
- * two, because everybody in them can have what he asks for; they take the straight path.
+ * The careful path, for any batch of one event, in one transaction: lock, recall, decide, write, assert. Most batches need
+ * less, because everybody in them can have what he asks for: sellStraight.ts.
  */
 import type { Pool, Queryable } from '../db/client.js';
 import { lockEvent } from '../sql/lockEvent.js';
@@ -10,14 +10,6 @@ import { recordPurchases } from '../sql/recordPurchases.js';
 import { allocate, type Decision } from './allocate.js';
 import { newId } from './ids.js';
 import { impossible, type Outcome, type PurchaseRequest } from './outcome.js';
-
-/** A batch of one event. */
-export interface Batch {
-  readonly eventId: string;
-  readonly requests: readonly PurchaseRequest[];
-  /** Called when only COMMIT is left: the event's next batch may line up for the lock. */
-  readonly handOver: () => void;
-}
 
 /** A batch that threw. Whether it happened is known only when it certainly never came to its COMMIT. */
 export class BatchFault extends Error {
@@ -31,42 +23,15 @@ export class BatchFault extends Error {
   }
 }
 
-/** Ends a transaction that wrote less than it was meant to. */
-class NotAllWritten extends Error {}
-
 /**
- * The straight path: supposes that everything can be granted, and lets the database say no. One round trip to the last
- * moment before COMMIT.
- *
- * @returns one outcome per request, all sold; undefined, and nothing happened, if not everything could be granted
- * @throws BatchFault
- */
-export async function sellAll(pool: Pool, { eventId, requests, handOver }: Batch): Promise<Outcome[] | undefined> {
-  let begun = false;
-  try {
-    return await pool.prisma.$transaction(async (tx) => {
-      begun = true; // BEGIN travels with the statement: if the server refused it alone, the statement was a transaction of its own
-      const purchases = requests.map(toNewPurchase);
-      const createdAt = await recordPurchases(tx, eventId, purchases);
-      if (!createdAt) throw new NotAllWritten();
-      handOver();
-      return purchases.map((purchase) => ({ kind: 'sold', purchase: toPurchase(eventId, purchase, createdAt), replayed: false }));
-    }, pool.transaction);
-  } catch (cause) {
-    if (cause instanceof NotAllWritten) return undefined;
-    throw new BatchFault(cause, begun);
-  }
-}
-
-/**
- * The careful path, for any batch. Idempotent: the same requests again give the same purchases, whatever became of an
+ * Idempotent: the same requests again give the same purchases, whatever became of an
  * earlier attempt on either path. The row lock is the barrier. An attempt that is still committing holds it, so once the
  * lock is ours that attempt has either happened, and is recalled, or never will.
  *
  * @returns one outcome per request, in order; true once returned, and durable
  * @throws BatchFault
  */
-export async function sellBatch(pool: Pool, { eventId, requests, handOver }: Batch): Promise<Outcome[]> {
+export async function sellBatch(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[]> {
   const ids = requests.map((request) => request.purchaseId);
   const keys = requests.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
   let commitSent = false;
@@ -78,7 +43,6 @@ export async function sellBatch(pool: Pool, { eventId, requests, handOver }: Bat
       const decisions = allocate(event, recalled, requests);
       const written = await write(tx, eventId, requests, decisions);
       commitSent = true;
-      handOver();
       return toOutcomes(decisions, written);
     }, pool.transaction);
   } catch (cause) {
@@ -102,15 +66,15 @@ async function write(
     eventId,
     granted.map(({ purchase }) => purchase),
   );
-  if (!createdAt) throw new Error('under the lock, what was granted could not be written');
+  if (!createdAt) throw new Error('under the lock, the event no longer had what was granted');
   return new Map(granted.map(({ index, purchase }) => [index, toPurchase(eventId, purchase, createdAt)]));
 }
 
-function toNewPurchase({ purchaseId: id, quantity, idempotency }: PurchaseRequest) {
+export function toNewPurchase({ purchaseId: id, quantity, idempotency }: PurchaseRequest) {
   return { id, quantity, idempotency, ticketIds: Array.from({ length: quantity }, newId) };
 }
 
-function toPurchase(eventId: string, { id, quantity, ticketIds }: ReturnType<typeof toNewPurchase>, createdAt: Date): Purchase {
+export function toPurchase(eventId: string, { id, quantity, ticketIds }: ReturnType<typeof toNewPurchase>, createdAt: Date): Purchase {
   return { id, eventId, quantity, createdAt, ticketIds };
 }
 

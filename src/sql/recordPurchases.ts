@@ -17,17 +17,16 @@ interface Row {
 }
 
 /**
- * Takes the tickets off what is available, and writes the purchases and their tickets, if nothing stands against it:
- * enough is available, each purchase is within the event's limit, and no id or key was used before. The UPDATE takes the
- * event's row lock, waits for whoever has it, and then looks at its conditions again.
+ * Takes the tickets off what is available and issues them: all of it, or nothing. The UPDATE is conditional: enough must
+ * be available, and each purchase within the event's limit. It takes the event's row lock, and having waited for it looks
+ * at its conditions again. The inserts hang on the row that it returns. A purchase id or key that was used before is a
+ * unique violation, which undoes everything.
  *
- * All in one statement, because every round trip under the lock is paid by everyone in line.
+ * One statement, because every round trip under the lock is paid by everyone in line. Lists travel as array literals, put
+ * together here: JavaScript arrays pass through three layers that copy and convert them element by element.
  *
- * Lists travel as array literals, put together here: as JavaScript arrays they pass through three layers that copy and
- * convert them element by element, a twentieth of what a purchase costs the API.
- *
- * @returns the time of the purchases, by the database's clock; undefined if anything stood against it, and then the
- *   transaction must be rolled back, for it may have done half
+ * @returns the time of the purchases, by the database's clock; undefined, and nothing happened, if the conditions do not hold
+ * @throws a unique violation, and whatever the database throws
  */
 export async function recordPurchases(tx: Queryable, eventId: string, purchases: readonly NewPurchase[]): Promise<Date | undefined> {
   const { ticketCount, largest, purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds } = toArrayLiterals(purchases);
@@ -42,7 +41,6 @@ export async function recordPurchases(tx: Queryable, eventId: string, purchases:
       SELECT sold.id, new.id, new.quantity, new.key, new.fingerprint, statement_timestamp()
         FROM sold, unnest(${purchaseIds}::uuid[], ${quantities}::int[], ${keys}::text[], ${fingerprints}::text[])
                      AS new (id, quantity, key, fingerprint)
-      ON CONFLICT DO NOTHING
       RETURNING 1
     ), issued AS (
       INSERT INTO tickets (event_id, id, purchase_id)
@@ -54,8 +52,11 @@ export async function recordPurchases(tx: Queryable, eventId: string, purchases:
            (SELECT count(*)::int FROM bought) AS purchases,
            (SELECT count(*)::int FROM issued) AS tickets,
            statement_timestamp()::timestamptz(3) AS "createdAt"`;
-  const allWritten = row?.sold === 1 && row.purchases === purchases.length && row.tickets === ticketCount;
-  return allWritten ? row.createdAt : undefined;
+  if (row?.sold === 0 && row.purchases === 0 && row.tickets === 0) return undefined;
+  if (row?.sold !== 1 || row.purchases !== purchases.length || row.tickets !== ticketCount) {
+    throw new Error(`meant ${String(purchases.length)} purchases of ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
+  }
+  return row.createdAt;
 }
 
 /** The columns of the purchases and of their tickets, as Postgres writes arrays. */

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { classify } from '../../src/db/faults.js';
-import { PrismaClient } from '../../src/generated/prisma/client.js';
+import { Prisma, PrismaClient } from '../../src/generated/prisma/client.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
 
@@ -37,6 +37,28 @@ test('a COMMIT that Postgres answered with ROLLBACK is a fault, which a plain cl
   const pool = openTestPool(database.url);
   const fault = await swallow(pool.prisma).catch((error: unknown) => error);
   expect(classify(fault)).toEqual({ sqlState: undefined, name: 'CommitFault', transient: true });
+  await pool.close();
+});
+
+test('a wait for the standby that was cancelled is a fault, in a transaction and in a statement alone', async () => {
+  // No standby ever comes, so every commit waits; each backend of the pool is told to stop waiting as an operator would.
+  const pool = openTestPool(`${database.url}?options=-c%20synchronous_commit%3Don`);
+  await database.sql.query(`ALTER SYSTEM SET synchronous_standby_names = 'nobody'`);
+  await database.sql.query('SELECT pg_reload_conf()');
+  const cancelling = setInterval(() => {
+    const waiting = `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'`;
+    database.sql.query(waiting).catch(() => undefined);
+  }, 20);
+  const insert = `INSERT INTO events (id, name, total_quota, available, max_purchase_limit) VALUES (gen_random_uuid(), 'x', 1, 1, 1)`;
+  try {
+    const alone = await pool.prisma.$executeRaw(Prisma.sql([insert])).catch((error: unknown) => error);
+    const inTransaction = await pool.prisma.$transaction((tx) => tx.$executeRaw(Prisma.sql([insert]))).catch((error: unknown) => error);
+    expect([alone, inTransaction].map((fault) => classify(fault).name)).toEqual(['CommitFault', 'CommitFault']);
+  } finally {
+    clearInterval(cancelling);
+    await database.sql.query('ALTER SYSTEM RESET synchronous_standby_names');
+    await database.sql.query('SELECT pg_reload_conf()');
+  }
   await pool.close();
 });
 

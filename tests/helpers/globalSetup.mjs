@@ -8,8 +8,9 @@ import { migrate } from '../../dist/db/migrate.js';
 
 export default async function globalSetup() {
   const dataDir = await mkdtemp(join(tmpdir(), 'onsale-test-'));
-  // Durability is not what these tests are about, and the tests of crashes start servers of their own.
-  const embedded = await startEmbedded({ dataDir, settings: { fsync: 'off', max_connections: 200 } });
+  // Durability is not what these tests are about: the tests of crashes start servers of their own, and one of a missing
+  // standby asks for more. No other session waits for a standby.
+  const embedded = await startEmbedded({ dataDir, settings: { fsync: 'off', synchronous_commit: 'local', max_connections: 200 } });
   await migrate(embedded.url);
   process.env.TEST_TEMPLATE_URL = embedded.url;
   globalThis.embeddedForTests = embedded;
