@@ -93,9 +93,23 @@ export async function openStage() {
     hasRedis: redis !== undefined,
     /** @param {Record<string, string>} [env] */
     onsale: (env = {}) =>
-      keep(startProgram(['dist/server.js'], { DATABASE_URL: embedded.url, ADMIN_TOKEN: token, PORT: '0', HOST: '127.0.0.1', ...env })),
+      keep(
+        startProgram(['--max-semi-space-size=64', 'dist/server.js'], {
+          DATABASE_URL: embedded.url,
+          ADMIN_TOKEN: token,
+          PORT: '0',
+          HOST: '127.0.0.1',
+          ...env,
+        }),
+      ),
     /** @param {string} name */
-    contender: (name) => keep(startProgram(['load/bench/contender.js', name], { DATABASE_URL: embedded.url, REDIS_URL: redis?.url ?? '' })),
+    contender: (name) =>
+      keep(
+        startProgram(['--max-semi-space-size=64', 'load/bench/contender.js', name], {
+          DATABASE_URL: embedded.url,
+          REDIS_URL: redis?.url ?? '',
+        }),
+      ),
     /** @returns {Promise<string>} the id of a new event @param {string} address @param {number} [totalQuota] */
     makeEvent: async (address, totalQuota = 10_000_000) => {
       const answer = await fetch(`${address}/admin/events`, {

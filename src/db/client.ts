@@ -2,6 +2,7 @@
  * Connections. Three pools, so that buyers, readers and the admin cannot starve one another, each with time limits that
  * the server itself enforces (Prisma's own timeouts cancel nothing there).
  */
+import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { PrismaClient } from '../generated/prisma/client.js';
@@ -28,6 +29,9 @@ export interface Pool {
   close(): Promise<void>;
 }
 
+/** Prepared statements of one session; the program has about twenty. */
+const statementsMax = 100;
+
 /**
  * Opens nothing yet: connections come with the first query.
  *
@@ -51,7 +55,7 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
   pool.on('error', () => {
     // An idle connection was lost; the pool has already dropped it, and the next query opens another.
   });
-  const prisma = new PrismaClient({ adapter: new PrismaPg(pool), errorFormat: 'minimal' });
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: nameStatements() }), errorFormat: 'minimal' });
   return {
     prisma,
     transaction: { maxWait: limits.connectTimeoutMs + 500, timeout: limits.clientDeadlineMs + limits.transactionTimeoutMs },
@@ -60,6 +64,24 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
       await prisma.$disconnect();
       await pool.end();
     },
+  };
+}
+
+/**
+ * Names for prepared statements, so that a session plans each once: for a small batch, planning is most of the work. All
+ * statements of this program are fixed; the bound is for the day when one is not.
+ */
+function nameStatements(): (query: { sql: string }) => string {
+  const names = new Map<string, string>();
+  const unprepared = '';
+  const transactionCommand = /^[A-Z]+$/; // BEGIN and its like need no plan
+  return ({ sql }) => {
+    const known = names.get(sql);
+    if (known !== undefined) return known;
+    if (names.size >= statementsMax || transactionCommand.test(sql)) return unprepared;
+    const name = `onsale_${createHash('sha256').update(sql).digest('hex').slice(0, 16)}`;
+    names.set(sql, name);
+    return name;
   };
 }
 

@@ -11,6 +11,7 @@ import { classify, type Fault } from '../db/faults.js';
 import { Admission, type AdmissionLimits, type Place } from './admission.js';
 import { GroupCommit } from './groupCommit.js';
 import type { Outcome, PurchaseRequest } from './outcome.js';
+import { refuseAll } from './refuseAll.js';
 import { BatchFault, sellBatch } from './sellBatch.js';
 import { sellStraight } from './sellStraight.js';
 
@@ -52,8 +53,8 @@ interface Entry {
 const pauseMs = () => 20 + Math.random() * 80;
 /** No request may make a batch heavier than the largest purchase that can be granted. */
 const largestPurchase = 1_000;
-/** Events remembered as needing care; beyond it all are forgotten, which costs one attempt in vain for each. */
-const carefulEventsMax = 10_000;
+/** Events whose last batch is remembered; beyond it all are forgotten, which costs one attempt in vain for each. */
+const memoriesMax = 10_000;
 
 export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
@@ -128,21 +129,35 @@ function late(request: PurchaseRequest, place: Place, retryAfterSeconds: number)
   return { kind: 'outcome-unknown', purchaseId: request.purchaseId, retryAfterSeconds };
 }
 
+/** What the last batch of an event came to, where it was not granted whole. Only a hint: every path answers truly. */
+type Memory = 'careful' | 'sold out';
+
 /**
- * Straight where the event's last batch was granted whole, because so will the next be, most likely; else with care. At
- * the end of a sale, in a storm of retries, and when it is not known what became of an attempt: with care.
+ * The next batch of an event will most likely go as the last one did. Granted whole: straight. Sold out: refused together.
+ * At the end of a sale, in a storm of retries, and when it is not known what became of an attempt: with care.
  */
 function createServe(pool: Pool): (eventId: string, requests: readonly PurchaseRequest[], mayBeRepeated: boolean) => Promise<Outcome[]> {
-  const carefulEvents = new Set<string>();
-  return async (eventId, requests, mayBeRepeated) => {
-    const straight = !mayBeRepeated && !carefulEvents.has(eventId) && requests.every(({ quantity }) => quantity <= largestPurchase);
-    const outcomes = (straight ? await sellStraight(pool, eventId, requests) : undefined) ?? (await sellBatch(pool, eventId, requests));
+  const memories = new Map<string, Memory>();
+
+  async function shortcut(eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[] | undefined> {
+    const memory = memories.get(eventId);
+    if (memory === 'sold out') return refuseAll(pool, eventId, requests);
+    if (memory === 'careful' || requests.some(({ quantity }) => quantity > largestPurchase)) return undefined;
+    return sellStraight(pool, eventId, requests);
+  }
+
+  function remember(eventId: string, outcomes: readonly Outcome[]): void {
     if (outcomes.every((outcome) => outcome.kind === 'sold' && !outcome.replayed)) {
-      carefulEvents.delete(eventId);
-    } else {
-      if (carefulEvents.size >= carefulEventsMax) carefulEvents.clear();
-      carefulEvents.add(eventId);
+      memories.delete(eventId);
+      return;
     }
+    if (memories.size >= memoriesMax) memories.clear();
+    memories.set(eventId, outcomes.some((outcome) => outcome.kind === 'sold-out') ? 'sold out' : 'careful');
+  }
+
+  return async (eventId, requests, mayBeRepeated) => {
+    const outcomes = (mayBeRepeated ? undefined : await shortcut(eventId, requests)) ?? (await sellBatch(pool, eventId, requests));
+    remember(eventId, outcomes);
     return outcomes;
   };
 }

@@ -1,0 +1,90 @@
+/**
+ * What the load scripts share: settings from the environment, an event of their own, purchases, and the audit that ends
+ * every run. Written in the JavaScript that k6 0.47 reads as well as today's (no `?.`, `??` or object spread).
+ */
+import { check, fail } from 'k6';
+import http from 'k6/http';
+
+const base = __ENV.BASE_URL || 'http://127.0.0.1:3000';
+const token = __ENV.ADMIN_TOKEN || '';
+
+/** @param {string} name @param {number} fallback */
+export function setting(name, fallback) {
+  const given = __ENV[name];
+  if (given === undefined || given === '') return fallback;
+  if (!(Number(given) > 0)) fail(name + ' must be a number above 0, not "' + given + '"');
+  return Number(given);
+}
+
+/** @param {string} fallback such as '30s' */
+export function duration(fallback) {
+  return __ENV.DURATION || fallback;
+}
+
+const asJson = { 'Content-Type': 'application/json' };
+
+function asAdmin() {
+  return { headers: { 'Content-Type': 'application/json', Authorization: 'Bearer ' + token } };
+}
+
+/**
+ * Makes the event of this run; for `setup`.
+ *
+ * @param {{ totalQuota: number, maxPurchaseLimit: number }} event
+ * @returns {string} its id
+ */
+export function makeEvent(event) {
+  if (token === '') fail('set ADMIN_TOKEN (npm start prints it), and BASE_URL if it is not ' + base);
+  const body = { name: 'k6', total_quota: event.totalQuota, max_purchase_limit: event.maxPurchaseLimit };
+  const answer = http.post(base + '/admin/events', JSON.stringify(body), asAdmin());
+  if (answer.status !== 201) fail('no event was made: ' + answer.status + ' ' + answer.body);
+  return String(answer.json('id'));
+}
+
+/** A key that no other purchase of any run has. */
+export function newKey() {
+  return 'k6-' + Date.now().toString(36) + '-' + __VU + '-' + __ITER + '-' + Math.random().toString(36).slice(2);
+}
+
+/**
+ * @param {string} eventId
+ * @param {number} quantity
+ * @param {string} key
+ * @param {string} [timeout] such as '50ms'
+ */
+export function buy(eventId, quantity, key, timeout) {
+  const headers = Object.assign({ 'Idempotency-Key': key }, asJson);
+  const options = { headers: headers, timeout: timeout || '10s', tags: { name: 'purchase' } };
+  return http.post(base + '/events/' + eventId + '/purchases', JSON.stringify({ quantity: quantity }), options);
+}
+
+/** @param {string} eventId */
+export function readAvailability(eventId) {
+  return http.get(base + '/events/' + eventId, { tags: { name: 'availability' } });
+}
+
+/**
+ * @typedef {object} Books
+ * @property {number} total_quota
+ * @property {number} available_quantity
+ * @property {number} sold_quantity
+ * @property {number} tickets_issued
+ * @property {boolean} consistent
+ */
+
+/**
+ * Counts the rows; for `teardown`. A run that is not conserved has failed, whatever its latencies: `checks` is a threshold
+ * of every script.
+ *
+ * @param {string} eventId
+ * @param {Record<string, (books: Books) => boolean>} [more] what else must be true of the books
+ */
+export function audit(eventId, more) {
+  const options = Object.assign({ timeout: '60s' }, asAdmin());
+  const answer = http.get(base + '/admin/events/' + eventId + '/audit', options);
+  if (answer.status !== 200) fail('no audit: ' + answer.status + ' ' + answer.body);
+  const books = /** @type {Books} */ (/** @type {unknown} */ (answer.json()));
+  console.log('audit: ' + JSON.stringify(books));
+  const laws = Object.assign({ 'the books balance': (/** @type {Books} */ found) => found.consistent }, more);
+  check(books, laws);
+}
