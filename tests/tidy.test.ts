@@ -55,6 +55,10 @@ test.each([
   expect(elsewhere).toEqual([]);
 });
 
+test('load/ uses the program as it was built, never its sources', () => {
+  expect(filesIn('load', '.js').filter((path) => /from '[^']*\/src\//.test(read(path)))).toEqual([]);
+});
+
 test('groupCommit, admission and allocate import no I/O', () => {
   for (const name of ['groupCommit', 'admission', 'allocate']) {
     const specifiers = [...read(`src/sale/${name}.ts`).matchAll(/^import (?!type)[^;]*from '([^']+)'/gm)].map(([, specifier]) => specifier);

@@ -2,7 +2,7 @@ import type { Response } from 'express';
 
 /**
  * Answers with JSON. Express's own `res.json` also looks for settings, charsets, freshness and ETags, none of which is
- * wanted here: an eighth of what a purchase costs.
+ * wanted here, on every answer.
  *
  * @param type the media type, where it is not plain JSON
  */

@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { v7 } from 'uuid';
 
-/** Random bytes are drawn a page at a time: a call into the kernel for each id was 8 % of what a purchase costs. */
+/** Random bytes are drawn a page at a time: a call for each id was 8 % of the profile of a purchase. */
 const randomPage = new Uint8Array(4_096);
 const bytesPerId = 16;
 let usedBytes = randomPage.length;

@@ -2,18 +2,19 @@
  * The straight path: supposes that everybody in the batch can have what he asks for, and lets the database say no. The
  * write of the careful path, alone: one statement is a transaction by itself, and the only round trip.
  *
- * What was tried, one hot event, 256 connections, a key on every request, as a share of a route that does nothing (medians of
- * 16 rounds of `load/bench`, all in one run):
+ * What was tried: one hot event, 256 connections, a key on every request, purchases as a share of what a route that does
+ * nothing answers. Only figures of one run can be compared (two shared cores, medians):
  *
- *     0.57  the careful path: BEGIN, lock, recall, write, COMMIT
- *     0.70  BEGIN, this statement, COMMIT
- *     0.77  the same with BEGIN sent together with the statement, in pg's pipeline mode
- *     0.75  the same, the next batch starting while this one waits for COMMIT
- *     0.86  this statement alone
- *     0.82  this statement alone, two batches in flight
+ *     16 rounds   0.86  this statement alone
+ *                 0.82  this statement alone, two batches in flight
+ *                 0.77  BEGIN sent together with the statement (pg's pipeline mode), then COMMIT
+ *                 0.75  the same, the next batch starting while this one waits for COMMIT
+ *      7 rounds   0.70  BEGIN, this statement, COMMIT
+ *                 0.66  the careful path: BEGIN, lock, recall, write, COMMIT
+ *      4 rounds   0.93  this statement alone, prepared (db/client.ts)
  *
- * Each reply of the database waits its turn in an event loop full of HTTP, so it is replies that cost, and each operation
- * of Prisma costs as much as two purchases. Two batches in flight are each half as large, behind the same lock.
+ * Each reply of the database waits its turn in an event loop full of HTTP, so it is replies that cost, and Prisma's work for
+ * each operation. Two batches in flight are each half as large, behind the same lock.
  */
 import type { Pool } from '../db/client.js';
 import { classify } from '../db/faults.js';

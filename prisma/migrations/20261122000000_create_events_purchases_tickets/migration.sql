@@ -40,11 +40,11 @@ COMMENT ON CONSTRAINT purchases_quantity_range ON purchases IS 'A purchase has a
 COMMENT ON CONSTRAINT purchases_key_has_fingerprint ON purchases IS 'A key without the request it stood for could not tell a replay from a reuse';
 COMMENT ON CONSTRAINT purchases_idempotency_key_length ON purchases IS 'The same bounds as the API';
 
--- One index serves both uniqueness and the look-up by purchase: a second one was a tenth of what a sale costs Postgres.
+-- One index serves both uniqueness and the look-up by purchase.
 --
 -- No foreign keys: purchases and tickets are written by one statement that takes both ids from its own input, and nothing
--- deletes a row, so they could only ever repeat what that statement says, once for each ticket and under the event's lock
--- (a fifth to a quarter of what a sale costs Postgres). The audit counts what they would have guarded.
+-- deletes a row, so they could only ever repeat what that statement says, once for each ticket and under the event's lock:
+-- a fifth of what a sale costs Postgres (36 against 29 µs for a purchase of two). The audit counts what they would guard.
 CREATE TABLE tickets (
     event_id uuid NOT NULL,
     id uuid NOT NULL,
