@@ -1,6 +1,6 @@
 /**
- * The environment, read once. Every limit of the program is a line here: its default, its unit (last in the name) and
- * its reason. The relations between limits are asserted at start; a wrong value stops it with one sentence.
+ * The environment, read once. Every limit that an operator may set is a line here: its default, its unit (last in the
+ * name) and its reason. The relations between limits are asserted at start; a wrong value stops it with one sentence.
  */
 import { z } from 'zod';
 
@@ -126,4 +126,11 @@ function describe(issue: z.core.$ZodIssue): string {
     default:
       return issue.message;
   }
+}
+
+/** The one setting that migrating needs. @throws ConfigError */
+export function readMigrationUrl(env: NodeJS.ProcessEnv = process.env): string {
+  const result = environment.shape.DATABASE_URL.safeParse(env['DATABASE_URL'] === '' ? undefined : env['DATABASE_URL']);
+  if (result.data !== undefined) return result.data;
+  throw new ConfigError('DATABASE_URL must be set to migrate, and start with postgresql://; the embedded Postgres migrates itself.');
 }

@@ -4,9 +4,10 @@
  */
 import { createServer, type Server } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Config, ConfigError, readConfig } from './config.js';
+import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded.js';
 import { EmbeddedError, keepSecret } from './db/embeddedFiles.js';
+import { classify } from './db/faults.js';
 import { migrate } from './db/migrate.js';
 import { answerUnparsed } from './http/unparsed.js';
 import { createOnsale, type Onsale } from './onsale.js';
@@ -20,11 +21,13 @@ interface Database {
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 async function main(): Promise<void> {
-  const config = readConfig();
-  if (process.argv[2] === 'migrate') {
-    await migrateOnly(config);
+  const [command, ...rest] = process.argv.slice(2);
+  if (rest.length > 0 || (command !== undefined && command !== 'migrate')) throw new ConfigError('The only argument is "migrate".');
+  if (command === 'migrate') {
+    await migrateOnly(readMigrationUrl());
     return;
   }
+  const config = readConfig();
   const database = await openDatabase(config);
   const onsale = createOnsale(config, database.url, database.adminToken);
   try {
@@ -42,10 +45,10 @@ async function main(): Promise<void> {
   }
 }
 
-async function migrateOnly(config: Config): Promise<void> {
-  if (config.DATABASE_URL === undefined)
-    throw new ConfigError('DATABASE_URL is required to migrate: the embedded Postgres migrates itself.');
-  const applied = await migrate(config.DATABASE_URL);
+async function migrateOnly(url: string): Promise<void> {
+  const applied = await migrate(url).catch((error: unknown) => {
+    throw new ConfigError(`The database of DATABASE_URL could not be migrated: ${classify(error).name}.`);
+  });
   say(applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The database is up to date.');
 }
 
@@ -107,7 +110,8 @@ Make an event of 100 tickets, at most 4 a purchase:
 
 Buy two, with the id that this answered:
 
-  curl -s ${address}/events/EVENT_ID/purchases -H 'Content-Type: application/json' -d '{"quantity":2}'
+  curl -s ${address}/events/EVENT_ID/purchases -H 'Content-Type: application/json' \\
+    -H 'Idempotency-Key: a-key-of-your-own-choice' -d '{"quantity":2}'
 `);
 }
 
@@ -117,7 +121,7 @@ async function untilReady({ readiness, log }: Onsale): Promise<void> {
   for (;;) {
     const state = await readiness.check();
     if (state.ready) {
-      log.debug('ready');
+      if (told !== '') log.info('ready');
       return;
     }
     if (state.reason !== told) log.warn({ reason: state.reason }, 'not ready');

@@ -9,6 +9,8 @@ export interface Fault {
   readonly name: string;
   /** Worth trying the same thing again: the fault is in the moment or the machine, not in what was asked. */
   readonly transient: boolean;
+  /** Certainly nothing came of it, and nothing will: it was never sent, or the server itself said that it failed. */
+  readonly undone: boolean;
 }
 
 /** The retry policy. A state that is not here is not tried again. */
@@ -40,7 +42,13 @@ const transientStates: Readonly<Record<string, string>> = {
   '58030': 'io_error',
 };
 
-/** A COMMIT that Postgres answered with something else. */
+/**
+ * Data, constraint, transaction, lock and cancel errors, mistakes in a statement, and refusals to connect. Not those of a
+ * session or server that ends (08, 57P01, 58, XX): one that is stopped while a commit waits for its standby says so too.
+ */
+const undoneStates = /^(22|23|25|28|3D|40|42|55)|^(53300|57014|57P03)$/;
+
+/** A commit that was none: COMMIT answered with ROLLBACK, or a wait for the standby that was cancelled. */
 export class CommitFault extends Error {
   override readonly name = 'CommitFault';
 }
@@ -66,14 +74,14 @@ export function classify(error: unknown): Fault {
   const state = causes.map(sqlStateOf).find((found) => found !== undefined);
   if (state !== undefined) {
     const name = transientStates[state];
-    return { sqlState: state, name: name ?? messageOf(causes), transient: name !== undefined };
+    return { sqlState: state, name: name ?? messageOf(causes), transient: name !== undefined, undone: undoneStates.test(state) };
   }
   const ours = causes.find(
     (cause) => cause instanceof CommitFault || cause instanceof ClientDeadlineFault || cause instanceof UnusableDatabaseFault,
   );
-  if (ours) return { sqlState: undefined, name: (ours as Error).name, transient: true };
-  const lost = causes.some(isConnectionFault);
-  return { sqlState: undefined, name: messageOf(causes), transient: lost };
+  const undone = causes.some(isNeverSent);
+  if (ours) return { sqlState: undefined, name: (ours as Error).name, transient: true, undone };
+  return { sqlState: undefined, name: messageOf(causes), transient: causes.some(isConnectionFault), undone };
 }
 
 /** An error, what it says caused it, and so on. */
@@ -94,6 +102,16 @@ function sqlStateOf(cause: unknown): string | undefined {
     }
   }
   return undefined;
+}
+
+/** A connection that never was, so nothing went over it. */
+function isNeverSent(cause: unknown): boolean {
+  const { kind, message } = cause as { kind?: unknown; message?: unknown };
+  return (
+    cause instanceof UnusableDatabaseFault ||
+    kind === 'DatabaseNotReachable' ||
+    (typeof message === 'string' && /when trying to connect|connection timeout/i.test(message))
+  );
 }
 
 function isConnectionFault(cause: unknown): boolean {

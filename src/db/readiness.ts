@@ -1,6 +1,7 @@
 /** May this replica get traffic? Asked by load balancers every second or so, so it is cheap, shared and never late. */
 import { schemaState } from './migrate.js';
 import type { Queryable } from './client.js';
+import { classify } from './faults.js';
 
 export type ReadyState = { readonly ready: true } | { readonly ready: false; readonly reason: string };
 
@@ -25,12 +26,16 @@ export function createReadiness(db: Queryable, deadlineMs: number): Readiness {
         return { ready: true };
       }
       const { missing, foreign } = await schemaState(db);
-      if (missing.length > 0) return { ready: false, reason: `The database lacks ${missing.join(', ')}: run "npm run db:migrate".` };
+      if (missing.length > 0)
+        return {
+          ready: false,
+          reason: `The database lacks ${missing.join(', ')}: run "npm run db:migrate" (in the image: node dist/server.js migrate).`,
+        };
       if (foreign.length > 0) return { ready: false, reason: `The database has migrations unknown here: ${foreign.join(', ')}.` };
       known = true;
       return { ready: true };
-    } catch {
-      return { ready: false, reason: 'The database does not answer.' };
+    } catch (error) {
+      return { ready: false, reason: `The database does not answer: ${classify(error).name}.` };
     }
   }
 

@@ -14,7 +14,10 @@ export function requireAdmin(adminToken: string): RequestHandler {
       return;
     }
     const challenge = token === undefined ? 'Bearer realm="onsale"' : 'Bearer realm="onsale", error="invalid_token"';
-    const detail = token === undefined ? 'Send "Authorization: Bearer" with the admin token.' : 'That is not the admin token.';
+    const detail =
+      token === undefined
+        ? 'Send "Authorization: Bearer TOKEN": the token is ADMIN_TOKEN, or was printed at start.'
+        : 'That is not the admin token.';
     throw new Problem('unauthorized', detail, { headers: { 'WWW-Authenticate': challenge } });
   };
 }

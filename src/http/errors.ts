@@ -34,7 +34,7 @@ function toProblem(error: unknown): Problem {
   const { type, status } = error as HttpError;
   switch (type) {
     case 'entity.parse.failed':
-      return invalid([{ in: 'body', path: '', message: 'must have a JSON object as its body' }]);
+      return invalid([{ in: 'body', path: '', message: 'must be valid JSON' }]);
     case 'entity.too.large':
       return new Problem('body-too-large', `A body has at most ${String(bodyBytesMax)} bytes.`);
     case 'encoding.unsupported':

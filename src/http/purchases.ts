@@ -72,7 +72,7 @@ function refusal(outcome: Exclude<Outcome, { kind: 'sold' }>): ProblemAnswer {
     case 'outcome-unknown':
       return {
         code,
-        detail: 'Send the same request with the same key again, or look purchase_id up later: it may still come.',
+        detail: 'If you sent a key, send the same request again; else look purchase_id up later: it may still come.',
         members: { purchase_id: outcome.purchaseId },
         headers: retryAfter(outcome.retryAfterSeconds),
       };

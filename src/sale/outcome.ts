@@ -13,7 +13,7 @@ export interface PurchaseRequest {
   readonly idempotency: Idempotency | null;
 }
 
-/** Why a request bought nothing, decided under the event's lock. */
+/** Why a request bought nothing. */
 export type Refusal =
   | { readonly kind: 'event-not-found' }
   | { readonly kind: 'sold-out' }

@@ -4,7 +4,6 @@
  */
 import type { Pool } from '../db/client.js';
 import { readSoldOut } from '../sql/readSoldOut.js';
-import { allocate } from './allocate.js';
 import type { Outcome, PurchaseRequest } from './outcome.js';
 import { BatchFault } from './sellBatch.js';
 
@@ -17,10 +16,11 @@ export async function refuseAll(pool: Pool, eventId: string, requests: readonly 
   try {
     const soldOut = await readSoldOut(pool.prisma, eventId, keys);
     if (!soldOut) return undefined;
-    const decisions = allocate({ available: 0, maxPurchaseLimit: soldOut.maxPurchaseLimit }, [], requests);
-    const refusals = decisions.filter((decision) => decision.kind === 'sold-out' || decision.kind === 'purchase-limit-exceeded');
-    return refusals.length === requests.length ? refusals : undefined;
+    const { maxPurchaseLimit } = soldOut;
+    return requests.map(({ quantity }) =>
+      quantity > maxPurchaseLimit ? { kind: 'purchase-limit-exceeded', maxPurchaseLimit } : { kind: 'sold-out' },
+    );
   } catch (cause) {
-    throw new BatchFault(cause, false);
+    throw new BatchFault(cause, 'no');
   }
 }

@@ -58,7 +58,7 @@ const memoriesMax = 10_000;
 
 export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
-  const serve = createServe(pool);
+  const choosePath = createPathChooser(pool);
   const line = new GroupCommit<string, Entry, Outcome>({
     run: serveBatch,
     expired: ({ place }) => (Admission.isLate(place) ? overloaded(admission.retryAfterSeconds()) : undefined),
@@ -80,31 +80,34 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
   }
 
   /** The same batch again and again, without those whose deadline has passed meanwhile, until it has an answer. */
-  async function serveBatch(eventId: string, entries: readonly Entry[]): Promise<Outcome[]> {
+  async function serveBatch(eventId: string, entries: readonly Entry[]): Promise<readonly Outcome[]> {
     observer.batch(entries.length);
-    let mayHaveCommitted = false;
+    let happened: BatchFault['happened'] = 'no';
     for (;;) {
       const live = entries.filter(({ place }) => !Admission.isLate(place));
-      if (live.length === 0) return entries.map((entry) => late(entry.request, entry.place, admission.retryAfterSeconds()));
+      const requests = live.map((entry) => entry.request);
+      if (live.length === 0) return answers(entries, live, []);
       for (const { place } of live) place.started = true;
       try {
-        const outcomes = await serve(
-          eventId,
-          live.map((entry) => entry.request),
-          mayHaveCommitted,
-        );
-        if (live.length === entries.length) return outcomes;
-        const byPlace = new Map(live.map(({ place }, index) => [place, outcomes[index]]));
-        return entries.map(({ request, place }) => byPlace.get(place) ?? late(request, place, admission.retryAfterSeconds()));
+        const outcomes = await choosePath(eventId, requests, happened !== 'no');
+        return answers(entries, live, happened !== 'perhaps later' || isConclusive(outcomes) ? outcomes : []);
       } catch (error) {
         const fault = classify(error);
         observer.fault(fault, error);
-        mayHaveCommitted ||= !(error instanceof BatchFault) || error.mayHaveCommitted;
-        if (!fault.transient && !mayHaveCommitted) throw error;
-        for (const { place } of live) place.started = mayHaveCommitted;
+        const latest = error instanceof BatchFault ? error.happened : 'perhaps';
+        if (happened === 'no' || latest === 'perhaps later') happened = latest;
+        if (!fault.transient && happened === 'no') throw error;
+        for (const { place } of live) place.started = happened !== 'no';
       }
       await pause(pauseMs());
     }
+  }
+
+  /** One outcome per entry: those of the live, where there are any, and the answer of the deadline for everybody else. */
+  function answers(entries: readonly Entry[], live: readonly Entry[], outcomes: readonly Outcome[]): readonly Outcome[] {
+    if (outcomes.length === entries.length) return outcomes;
+    const byEntry = new Map(live.map((entry, index) => [entry, outcomes[index]]));
+    return entries.map((entry) => byEntry.get(entry) ?? late(entry.request, entry.place, admission.retryAfterSeconds()));
   }
 
   return {
@@ -129,6 +132,15 @@ function late(request: PurchaseRequest, place: Place, retryAfterSeconds: number)
   return { kind: 'outcome-unknown', purchaseId: request.purchaseId, retryAfterSeconds };
 }
 
+/**
+ * May refusals be told after a straight attempt that may still arrive? If a purchase of this batch, or of one of its keys, is
+ * committed, then they may: the stray collides with it on a unique key, all of it. If everybody was refused there is
+ * nothing to collide with, and the stray could still sell to them, after a limit was raised, say.
+ */
+function isConclusive(outcomes: readonly Outcome[]): boolean {
+  return outcomes.some(({ kind }) => kind === 'sold' || kind === 'idempotency-key-reused');
+}
+
 /** What the last batch of an event came to, where it was not granted whole. Only a hint: every path answers truly. */
 type Memory = 'careful' | 'sold out';
 
@@ -136,7 +148,9 @@ type Memory = 'careful' | 'sold out';
  * The next batch of an event will most likely go as the last one did. Granted whole: straight. Sold out: refused together.
  * At the end of a sale, in a storm of retries, and when it is not known what became of an attempt: with care.
  */
-function createServe(pool: Pool): (eventId: string, requests: readonly PurchaseRequest[], mayBeRepeated: boolean) => Promise<Outcome[]> {
+function createPathChooser(
+  pool: Pool,
+): (eventId: string, requests: readonly PurchaseRequest[], mayBeRepeated: boolean) => Promise<Outcome[]> {
   const memories = new Map<string, Memory>();
 
   async function shortcut(eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[] | undefined> {

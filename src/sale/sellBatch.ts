@@ -11,22 +11,25 @@ import { allocate, type Decision } from './allocate.js';
 import { newId } from './ids.js';
 import { impossible, type Outcome, type PurchaseRequest } from './outcome.js';
 
-/** A batch that threw. Whether it happened is known only when it certainly never came to its COMMIT. */
+/**
+ * A batch that threw. Did it happen? `no`: nothing was committed. `perhaps`: its COMMIT was sent, under the row lock.
+ * `perhaps later`: it was sent without the lock, and may even arrive after the next attempt.
+ */
 export class BatchFault extends Error {
   override readonly name = 'BatchFault';
 
   constructor(
     cause: unknown,
-    readonly mayHaveCommitted: boolean,
+    readonly happened: 'no' | 'perhaps' | 'perhaps later',
   ) {
     super('a batch did not come to its end', { cause });
   }
 }
 
 /**
- * Idempotent: the same requests again give the same purchases, whatever became of an
- * earlier attempt on either path. The row lock is the barrier. An attempt that is still committing holds it, so once the
- * lock is ours that attempt has either happened, and is recalled, or never will.
+ * Idempotent: the same requests again give the same purchases, whatever became of an earlier attempt. The row lock is the
+ * barrier: an earlier attempt of this kind whose COMMIT was sent holds it until it has ended. So once the lock is ours, that
+ * attempt has either happened, and is recalled, or never will. (For one of the straight kind see sale.ts, `isConclusive`.)
  *
  * @returns one outcome per request, in order; true once returned, and durable
  * @throws BatchFault
@@ -34,7 +37,7 @@ export class BatchFault extends Error {
 export async function sellBatch(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[]> {
   const ids = requests.map((request) => request.purchaseId);
   const keys = requests.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
-  let commitSent = false;
+  let commitSent = false as boolean; // set inside the callback, where the compiler does not look
   try {
     return await pool.prisma.$transaction(async (tx) => {
       const event = await lockEvent(tx, eventId);
@@ -46,7 +49,7 @@ export async function sellBatch(pool: Pool, eventId: string, requests: readonly 
       return toOutcomes(decisions, written);
     }, pool.transaction);
   } catch (cause) {
-    throw new BatchFault(cause, commitSent);
+    throw new BatchFault(cause, commitSent ? 'perhaps' : 'no');
   }
 }
 

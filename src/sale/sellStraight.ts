@@ -26,7 +26,8 @@ const uniqueViolation = '23505';
 
 /**
  * @returns one outcome per request, all sold, durable; undefined if not everything could be granted, and then nothing happened
- * @throws BatchFault, after which it may have happened
+ * @throws BatchFault. Unless it is certain that nothing happened, it may even happen later: the statement needs nothing more
+ *   from us, and may be waiting in a network or in a stopped backend, before it has any lock (sale.ts, `isConclusive`).
  */
 export async function sellStraight(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[] | undefined> {
   const purchases = requests.map(toNewPurchase);
@@ -36,7 +37,8 @@ export async function sellStraight(pool: Pool, eventId: string, requests: readon
       createdAt && purchases.map((purchase) => ({ kind: 'sold', purchase: toPurchase(eventId, purchase, createdAt), replayed: false }))
     );
   } catch (cause) {
-    if (classify(cause).sqlState === uniqueViolation) return undefined; // a key was used before, or twice in this batch
-    throw new BatchFault(cause, true);
+    const fault = classify(cause);
+    if (fault.sqlState === uniqueViolation) return undefined; // a key was used before, or twice in this batch
+    throw new BatchFault(cause, fault.undone ? 'no' : 'perhaps later');
   }
 }

@@ -9,8 +9,7 @@ export interface LockedEvent {
 /**
  * Takes the event's row until the end of the transaction; waits for the batch that has it, up to the lock timeout.
  *
- * FOR NO KEY UPDATE is the lock that the UPDATE after it takes anyway, and the weakest that excludes another batch. It
- * lets foreign-key checks of other transactions pass, which FOR UPDATE would not.
+ * FOR NO KEY UPDATE is the lock that the UPDATE after it takes anyway, and the weakest that excludes another batch.
  *
  * A statement that waited for a lock sees the newest version of the row it locked, but every other table as it was
  * before the wait. So nothing else may be read here: `WITH locked AS (… FOR UPDATE), recalled AS (SELECT …)` oversells.

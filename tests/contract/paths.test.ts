@@ -1,0 +1,108 @@
+/**
+ * Goal: whichever way a batch goes, straight, with care or refused together, its answers are true; also after a fault.
+ * Method: sequences that lead from one way to the other, and faults made on a real Postgres.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Pool } from '../../src/db/client.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { openTestPool } from '../helpers/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../helpers/sales.js';
+
+let database: TestDatabase;
+let pool: Pool;
+let seller: Seller;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = openTestPool(database.url);
+  seller = groupCommitSale(pool);
+});
+afterAll(async () => {
+  await seller.close();
+  await pool.close();
+  await database.drop();
+});
+
+const kindsOf = async (eventId: string, ...requests: ReturnType<typeof request>[]) =>
+  (await Promise.all(requests.map((each) => seller.sell(eventId, each)))).map((outcome) =>
+    outcome.kind === 'sold' && outcome.replayed ? 'replayed' : outcome.kind,
+  );
+
+test('a sold-out event refuses together, and still gives a key its purchase again', async () => {
+  const eventId = await newEvent(pool, 2, 2);
+  await expect(kindsOf(eventId, request(2, 'bought'))).resolves.toEqual(['sold']);
+  await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold-out']);
+  await expect(kindsOf(eventId, request(1, 'another'), request(3), request(1e18))).resolves.toEqual([
+    'sold-out',
+    'purchase-limit-exceeded',
+    'purchase-limit-exceeded',
+  ]);
+  await expect(kindsOf(eventId, request(1), request(2, 'bought'), request(1, 'bought'), request(1))).resolves.toEqual([
+    'sold-out',
+    'replayed',
+    'idempotency-key-reused',
+    'sold-out',
+  ]);
+  await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold-out']);
+  await expectConserved(pool, eventId, 2);
+});
+
+test('an event that was seen sold out sells again as soon as something is left', async () => {
+  const eventId = await newEvent(pool, 1);
+  await expect(kindsOf(eventId, request(1), request(1), request(1))).resolves.toEqual(['sold', 'sold-out', 'sold-out']);
+  // Nothing in the API gives a ticket back; the memory of the sale must not depend on that.
+  await database.sql.query('UPDATE events SET total_quota = 2, available = 1 WHERE id = $1', [eventId]);
+  await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold']);
+  await expectConserved(pool, eventId, 2);
+});
+
+test('a batch with a repeated key, a reused one, and one over the limit is sold request by request', async () => {
+  const eventId = await newEvent(pool, 100, 5);
+  const first = kindsOf(eventId, request(1));
+  const rest = kindsOf(eventId, request(2, 'twice'), request(2, 'twice'), request(3, 'twice'), request(6), request(5));
+  await expect(first).resolves.toEqual(['sold']);
+  await expect(rest).resolves.toEqual(['sold', 'replayed', 'idempotency-key-reused', 'purchase-limit-exceeded', 'sold']);
+  await expectConserved(pool, eventId, 8);
+});
+
+test('keys may have every visible character that arrays and strings are written with', async () => {
+  const eventId = await newEvent(pool, 100);
+  const keys = ['{"quoted","list"}', 'back\\slash\\\\es', 'NULL............', "it's,(a)';--$1$2", '!"#$%&()*+,-./:;<=>?@[]^_`{|}~'];
+  await expect(kindsOf(eventId, ...keys.map((key) => request(1, key)))).resolves.toEqual(keys.map(() => 'sold'));
+  await expect(kindsOf(eventId, ...keys.map((key) => request(1, key)))).resolves.toEqual(keys.map(() => 'replayed'));
+  const { rows } = await database.sql.query<{ key: string }>('SELECT idempotency_key AS key FROM purchases WHERE event_id = $1', [eventId]);
+  expect(rows.map((row) => row.key).sort()).toEqual(keys.map((key) => key.padEnd(16, '.')).sort());
+});
+
+test('a fault that is a mistake of ours is thrown at once, and the event sells when it is mended', async () => {
+  const eventId = await newEvent(pool, 10);
+  await database.sql.query('ALTER TABLE tickets RENAME TO mislaid');
+  await expect(seller.sell(eventId, request(1))).rejects.toThrow('a batch did not come to its end');
+  await database.sql.query('ALTER TABLE mislaid RENAME TO tickets');
+  await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold']);
+  await expectConserved(pool, eventId, 1);
+});
+
+test('a straight attempt that arrives after its connection was given up is never contradicted by an earlier refusal', async () => {
+  const hasty = openTestPool(database.url, { clientDeadlineMs: 400 });
+  const sale = groupCommitSale(hasty, { deadlineMs: 3_000 });
+  const eventId = await newEvent(pool, 10, 2);
+  await sale.sell(eventId, request(1)); // opens the connection whose backend is stopped
+  const { rows } = await database.sql.query<{ pid: number }>(
+    `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%WITH sold AS%' AND state = 'idle'
+      ORDER BY state_change DESC LIMIT 1`,
+  );
+  const { pid } = rows[0]!;
+  process.kill(pid, 'SIGSTOP');
+  const tooMany = request(3, 'patient');
+  const outcome = await sale.sell(eventId, tooMany);
+  await database.sql.query('UPDATE events SET max_purchase_limit = 4 WHERE id = $1', [eventId]);
+  process.kill(pid, 'SIGCONT');
+
+  // Everybody in it was refused, but it had not been executed: by then it can be, and it is.
+  expect(outcome).toMatchObject({ kind: 'outcome-unknown', purchaseId: tooMany.purchaseId });
+  await expect(sale.sell(eventId, request(3, 'patient'))).resolves.toMatchObject({ kind: 'sold' });
+  await expectConserved(pool, eventId, 4);
+  await sale.close();
+  await hasty.close();
+});
