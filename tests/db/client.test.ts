@@ -36,7 +36,7 @@ test('a COMMIT that Postgres answered with ROLLBACK is a fault, which a plain cl
 
   const pool = openTestPool(database.url);
   const fault = await swallow(pool.prisma).catch((error: unknown) => error);
-  expect(classify(fault)).toEqual({ sqlState: undefined, name: 'CommitFault', transient: true });
+  expect(classify(fault)).toEqual({ sqlState: undefined, name: 'CommitFault', transient: true, undone: false });
   await pool.close();
 });
 
@@ -69,14 +69,14 @@ test('a lock that does not come is given up by the server, as a fault worth tryi
   const fault = await pool.prisma.event.count().catch((error: unknown) => error);
   await holder.query('ROLLBACK');
   holder.release();
-  expect(classify(fault)).toEqual({ sqlState: '55P03', name: 'lock_not_available', transient: true });
+  expect(classify(fault)).toEqual({ sqlState: '55P03', name: 'lock_not_available', transient: true, undone: true });
   await pool.close();
 });
 
 test('a reply that does not come costs the connection, and the next query has another', async () => {
   const pool = openTestPool(database.url, { clientDeadlineMs: 200 });
   const fault = await pool.prisma.$queryRaw`SELECT pg_sleep(1)`.catch((error: unknown) => error);
-  expect(classify(fault)).toMatchObject({ name: 'ClientDeadlineFault', transient: true });
+  expect(classify(fault)).toMatchObject({ name: 'ClientDeadlineFault', transient: true, undone: false });
   await expect(pool.prisma.$queryRaw`SELECT 1 AS one`).resolves.toEqual([{ one: 1 }]);
   await pool.close();
 });
@@ -91,7 +91,7 @@ test('a wrong statement is no fault to try again', async () => {
 test('a database that cannot be reached is a fault worth trying again', async () => {
   const pool = openTestPool('postgresql://nobody@127.0.0.1:1/none');
   const fault = await pool.prisma.$queryRaw`SELECT 1`.catch((error: unknown) => error);
-  expect(classify(fault)).toMatchObject({ transient: true });
+  expect(classify(fault)).toMatchObject({ transient: true, undone: true });
   await pool.close();
 });
 
