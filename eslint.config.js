@@ -24,7 +24,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['tests/**/*.ts', 'load/**/*.ts'],
+    files: ['tests/**/*.ts'],
     rules: {
       // A test that is wrong about what is there fails, which is what it is for.
       '@typescript-eslint/no-non-null-assertion': 'off',

@@ -38,7 +38,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     lineMaxPerKey: config.READ_LINE_REQUESTS_MAX,
     deadlineMs,
     queriesInFlightMax: config.READ_CONNECTIONS_MAX,
-    batchEventsMax: config.BATCH_REQUESTS_MAX,
+    batchReadsMax: config.BATCH_REQUESTS_MAX,
   });
   const readiness = createReadiness(pools.admin.prisma, config.CONNECT_TIMEOUT_MS);
   metrics.watch(sale, pools.sale.inUse);

@@ -35,7 +35,7 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   });
   const batchSize = new Histogram({
     name: 'onsale_batch_requests',
-    help: 'Requests that one transaction carried',
+    help: 'Requests in a batch',
     buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
     registers,
   });
@@ -67,7 +67,7 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
           },
         });
       gauge('onsale_line_requests', 'Purchase requests waiting for a transaction', () => sale.waiting);
-      gauge('onsale_batches_in_flight', 'Sale transactions running', () => sale.inFlight);
+      gauge('onsale_batches_in_flight', 'Batches under way', () => sale.inFlight);
       gauge('onsale_sale_connections_in_use', 'Connections of the sale pool in use', connectionsInUse);
     },
   };

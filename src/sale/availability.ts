@@ -21,8 +21,8 @@ export interface Availability {
 
 export interface AvailabilityLimits extends AdmissionLimits {
   readonly queriesInFlightMax: number;
-  /** Events in one query. */
-  readonly batchEventsMax: number;
+  /** Reads that share one query. */
+  readonly batchReadsMax: number;
 }
 
 const everyEvent = 'every event';
@@ -38,7 +38,7 @@ export function createAvailability(pool: Pool, limits: AvailabilityLimits): Avai
         return event ? { kind: 'found', event } : { kind: 'event-not-found' };
       });
     },
-    batchSizeMax: limits.batchEventsMax,
+    batchSizeMax: limits.batchReadsMax,
     inFlightMax: limits.queriesInFlightMax,
     inFlightPerKeyMax: limits.queriesInFlightMax,
   });
