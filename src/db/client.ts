@@ -85,10 +85,14 @@ function nameStatements(): (query: { sql: string }) => string {
   };
 }
 
-/** Refuses a standby, and sets the one limit that older versions would not accept as a start-up parameter. */
+/**
+ * Refuses a standby, and sets what cannot be a start-up parameter: the limit that older versions do not know; and the time
+ * zone, which a URL may set too, and without which the driver adapter takes local times for UTC.
+ */
 async function prepareSession(client: pg.ClientBase, transactionTimeoutMs: number): Promise<void> {
   const { rows } = await client.query<{ standby: boolean }>(
     `SELECT pg_is_in_recovery() AS standby,
+            set_config('TimeZone', 'UTC', false),
             CASE WHEN current_setting('server_version_num')::int >= 170000
                  THEN set_config('transaction_timeout', $1, false) END`,
     [String(transactionTimeoutMs)],

@@ -139,6 +139,7 @@ const defaults = {
   max_wal_size: '4GB',
   checkpoint_timeout: '15min',
   jit: 'off',
+  timezone: 'UTC',
 };
 
 /** A process group of its own: a Ctrl-C in the terminal reaches the API alone, which drains before it stops Postgres. */

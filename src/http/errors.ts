@@ -3,7 +3,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import { classify } from '../db/faults.js';
 import { bodyBytesMax } from './jsonBody.js';
-import { overloaded, Problem, sendProblem } from './problems.js';
+import { overloaded, Problem, retryAfter, sendProblem } from './problems.js';
 import { invalid } from './validate.js';
 
 export const notFound: RequestHandler = (req) => {
@@ -12,12 +12,12 @@ export const notFound: RequestHandler = (req) => {
 
 /** Express knows an error handler by its four parameters. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
-  return (error: unknown, _req, res, next) => {
+  return (error: unknown, req, res, next) => {
     if (res.headersSent) {
       next(error);
       return;
     }
-    const problem = toProblem(error);
+    const problem = toProblem(error, req.method);
     if (problem.code === 'internal-error') log.error({ err: error, request_id: res.getHeader('X-Request-Id') }, 'internal error');
     sendProblem(res, problem);
   };
@@ -29,7 +29,7 @@ interface HttpError {
   readonly status?: number;
 }
 
-function toProblem(error: unknown): Problem {
+function toProblem(error: unknown, method: string): Problem {
   if (error instanceof Problem) return error;
   const { type, status } = error as HttpError;
   switch (type) {
@@ -45,6 +45,10 @@ function toProblem(error: unknown): Problem {
         return invalid([{ in: 'path', path: '', message: 'cannot be read' }]);
       }
   }
-  if (classify(error).transient) return overloaded('The database does not answer at the moment.', 1);
+  const { transient, undone } = classify(error);
+  if (transient && (undone || method === 'GET' || method === 'HEAD')) return overloaded('The database does not answer at the moment.', 1);
+  if (transient) {
+    return new Problem('outcome-unknown', 'The database went away: look before you send this again.', { headers: retryAfter(1) });
+  }
   return new Problem('internal-error', 'The fault was logged under this request id.');
 }

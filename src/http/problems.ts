@@ -21,7 +21,7 @@ export const catalogue = {
   'quota-fixed': { status: 422, title: 'The quota of an event is fixed when it is made' },
   'internal-error': { status: 500, title: 'Something is broken here' },
   overloaded: { status: 503, title: 'Not now: nothing happened, try again' },
-  'outcome-unknown': { status: 503, title: 'It is not known whether this purchase happened' },
+  'outcome-unknown': { status: 503, title: 'It is not known whether this happened' },
   'not-ready': { status: 503, title: 'This replica does not serve at the moment' },
 } as const satisfies Record<string, { status: number; title: string }>;
 

@@ -9,10 +9,18 @@ export interface AdmissionLimits {
   readonly deadlineMs: number;
 }
 
+/**
+ * The last part of a deadline, kept for the transaction itself: under a load that cannot be carried, those who are served
+ * are those who waited longest, and without it they would be sold tickets and told that it is not known.
+ */
+const reservedShare = 0.2;
+
 /** A request's place in line. */
 export interface Place {
   /** On the clock of `performance.now()`. */
   readonly deadlineAtMs: number;
+  /** Set by the answer of the deadline. Timers and clocks round differently, and only one of them may decide. */
+  answered: boolean;
   /** Whether a transaction carries the request, or may have: its outcome is then no longer ours to decide. */
   started: boolean;
 }
@@ -41,9 +49,14 @@ export class Admission<K> {
     return this.#total;
   }
 
-  /** Is this place past its deadline? */
+  /** Is this place past its deadline, or answered? Then no transaction may begin to carry it. */
   static isLate(place: Place): boolean {
-    return performance.now() >= place.deadlineAtMs;
+    return place.answered || performance.now() >= place.deadlineAtMs;
+  }
+
+  /** Is so little time left that a transaction that begins to carry this place may end past its deadline? */
+  isTooLateToBegin(place: Place): boolean {
+    return Admission.isLate(place) || performance.now() >= place.deadlineAtMs - this.#limits.deadlineMs * reservedShare;
   }
 
   /** Serves the request if there is a place for it; answers by the deadline whatever happens meanwhile. */
@@ -54,9 +67,10 @@ export class Admission<K> {
     }
     this.#perKey.set(key, ofKey + 1);
     this.#total += 1;
-    const place: Place = { deadlineAtMs: performance.now() + this.#limits.deadlineMs, started: false };
+    const place: Place = { deadlineAtMs: performance.now() + this.#limits.deadlineMs, answered: false, started: false };
     return new Promise<R>((resolve, reject) => {
       const timer = setTimeout(() => {
+        place.answered = true;
         resolve(request.late(place, this.retryAfterSeconds()));
       }, this.#limits.deadlineMs);
       const leave = () => {

@@ -61,7 +61,7 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
   const choosePath = createPathChooser(pool);
   const line = new GroupCommit<string, Entry, Outcome>({
     run: serveBatch,
-    expired: ({ place }) => (Admission.isLate(place) ? overloaded(admission.retryAfterSeconds()) : undefined),
+    expired: ({ place }) => (admission.isTooLateToBegin(place) ? overloaded(admission.retryAfterSeconds()) : undefined),
     weigh: ({ request }) => Math.min(request.quantity, largestPurchase),
     batchSizeMax: limits.batchRequestsMax,
     batchWeightMax: limits.batchTicketsMax,

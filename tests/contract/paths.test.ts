@@ -106,3 +106,17 @@ test('a straight attempt that arrives after its connection was given up is never
   await sale.close();
   await hasty.close();
 });
+
+test('times are the same moment whatever the time zone of the database', async () => {
+  await database.sql.query(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = %L', current_database(), 'Asia/Kolkata'); END $$`);
+  const abroad = openTestPool(database.url);
+  const sale = groupCommitSale(abroad);
+  const eventId = await newEvent(abroad, 10);
+  const before = Date.now();
+  const outcomes = [await sale.sell(eventId, request(1, 'key')), await sale.sell(eventId, request(1, 'key'))];
+  const times = outcomes.map((outcome) => (outcome.kind === 'sold' ? outcome.purchase.createdAt.getTime() : NaN));
+  expect(times[0]).toBe(times[1]);
+  expect(Math.abs(times[0]! - before)).toBeLessThan(60_000);
+  await sale.close();
+  await abroad.close();
+});

@@ -99,3 +99,26 @@ test('closing refuses everybody and waits for those who were admitted', async ()
   await closing;
   await expect(answer).resolves.toBe('sold');
 });
+
+test('who was answered at the deadline can no longer be carried by a transaction, whatever the clock says', async () => {
+  const admission = new Admission<string>(limits);
+  const waiting = request();
+  const answer = admission.admit('a', waiting);
+  await jest.advanceTimersByTimeAsync(limits.deadlineMs);
+  await expect(answer).resolves.toBe('late');
+  // A timer may fire up to a millisecond before the clock has reached the deadline.
+  const early = { ...waiting.place(), deadlineAtMs: performance.now() + 1 };
+  expect(early.answered).toBe(true);
+  expect(Admission.isLate(early)).toBe(true);
+});
+
+test('a transaction does not begin to carry who has less than a fifth of the time left', async () => {
+  const admission = new Admission<string>(limits);
+  const waiting = request();
+  void admission.admit('a', waiting);
+  await jest.advanceTimersByTimeAsync(limits.deadlineMs * 0.79);
+  expect(admission.isTooLateToBegin(waiting.place())).toBe(false);
+  await jest.advanceTimersByTimeAsync(limits.deadlineMs * 0.02);
+  expect(admission.isTooLateToBegin(waiting.place())).toBe(true);
+  expect(Admission.isLate(waiting.place())).toBe(false);
+});
