@@ -120,3 +120,22 @@ test('times are the same moment whatever the time zone of the database', async (
   await sale.close();
   await abroad.close();
 });
+
+test('who waited until little time was left is refused, not sold to and told too late', async () => {
+  const patient = openTestPool(database.url, { lockTimeoutMs: 2_500, statementTimeoutMs: 3_000 });
+  const sale = groupCommitSale(patient, { deadlineMs: 2_000 });
+  const eventId = await newEvent(patient, 10);
+  const holder = await database.sql.connect();
+  await holder.query('BEGIN');
+  await holder.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [eventId]);
+  const carried = sale.sell(eventId, request(1)); // waits for the row
+  const inLine = sale.sell(eventId, request(1)); // waits for the first
+  await new Promise((resolve) => setTimeout(resolve, 1_750));
+  await holder.query('COMMIT');
+  holder.release();
+  await expect(inLine).resolves.toMatchObject({ kind: 'overloaded' });
+  await carried;
+  await sale.close();
+  await expectConserved(patient, eventId, 1);
+  await patient.close();
+});
