@@ -30,7 +30,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     deadlineMs,
     batchRequestsMax: config.BATCH_REQUESTS_MAX,
     batchTicketsMax: config.BATCH_TICKETS_MAX,
-    batchesInFlightMax: config.SALE_CONNECTIONS_MAX,
+    connectionsMax: config.SALE_CONNECTIONS_MAX,
   };
   const sale = createSale(pools.sale, saleLimits, metrics.saleObserver);
   const availability = createAvailability(pools.reads, {

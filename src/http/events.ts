@@ -3,10 +3,11 @@ import type { PrismaClient } from '../db/client.js';
 import type { Availability } from '../sale/availability.js';
 import { impossible } from '../sale/outcome.js';
 import { listEvents } from '../sql/listEvents.js';
+import type { EventRow } from '../sql/readEvents.js';
 import { Problem, overloaded } from './problems.js';
 import { resource } from './resource.js';
 import { id, page, toEvent } from './schemas.js';
-import { sendJson } from './send.js';
+import { sendJson, sendText } from './send.js';
 import { validate } from './validate.js';
 
 /** What buyers see. @param before what each request passes first */
@@ -15,7 +16,7 @@ export function events(router: IRouter, before: RequestHandler, availability: Av
     const outcome = await availability.read(validate(id, req.params.event_id, 'path', 'event_id'));
     switch (outcome.kind) {
       case 'found':
-        sendJson(res, 200, toEvent(outcome.event));
+        sendText(res, 200, textOf(outcome.event));
         return;
       case 'event-not-found':
         throw new Problem('event-not-found', 'No event has this id.');
@@ -28,6 +29,18 @@ export function events(router: IRouter, before: RequestHandler, availability: Av
 
   resource(router, '/events', { get: [before, pageOfEvents(reads)] });
   resource(router, '/events/:event_id', { get: [before, show as RequestHandler] });
+}
+
+/** Reads that shared a query share its row too, and the text that it becomes. */
+const texts = new WeakMap<EventRow, string>();
+
+function textOf(event: EventRow): string {
+  let text = texts.get(event);
+  if (text === undefined) {
+    text = JSON.stringify(toEvent(event));
+    texts.set(event, text);
+  }
+  return text;
 }
 
 /** `?limit=&cursor=`, newest first. The cursor is the last id of the page before. */

@@ -33,6 +33,11 @@ export interface Admittable<R> {
   readonly late: (place: Place, retryAfterSeconds: number) => R;
 }
 
+/** Is this place past its deadline, or answered? Then no transaction may begin to carry it. */
+export function isLate(place: Place): boolean {
+  return place.answered || performance.now() >= place.deadlineAtMs;
+}
+
 export class Admission<K> {
   readonly #limits: AdmissionLimits;
   readonly #perKey = new Map<K, number>();
@@ -49,14 +54,9 @@ export class Admission<K> {
     return this.#total;
   }
 
-  /** Is this place past its deadline, or answered? Then no transaction may begin to carry it. */
-  static isLate(place: Place): boolean {
-    return place.answered || performance.now() >= place.deadlineAtMs;
-  }
-
   /** Is so little time left that a transaction that begins to carry this place may end past its deadline? */
   isTooLateToBegin(place: Place): boolean {
-    return Admission.isLate(place) || performance.now() >= place.deadlineAtMs - this.#limits.deadlineMs * reservedShare;
+    return isLate(place) || performance.now() >= place.deadlineAtMs - this.#limits.deadlineMs * reservedShare;
   }
 
   /** Serves the request if there is a place for it; answers by the deadline whatever happens meanwhile. */

@@ -1,8 +1,8 @@
 /**
  * The concurrency primitive. Requests for one key that arrive while that key's batch is running wait in line; when it is
- * done, the next batch takes the whole line, up to a limit. There is no timer: an idle key's first request starts at
- * once, and batches grow by themselves with the load. Databases group the commits of many sessions into one flush the
- * same way (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984).
+ * done, the next batch takes the whole line, up to a limit. There is no timer: an idle key's first request starts in the
+ * turn of the event loop in which it arrived, and batches grow by themselves with the load. Databases group the commits of
+ * many sessions into one flush the same way (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984).
  */
 
 export interface GroupCommitOptions<K, Q, R> {
@@ -14,8 +14,8 @@ export interface GroupCommitOptions<K, Q, R> {
   readonly weigh?: (request: Q) => number;
   readonly batchSizeMax: number;
   readonly batchWeightMax?: number;
-  /** Batches of all keys that may run at once. Waiting happens here, in line, and not for a connection. */
-  readonly inFlightMax: number;
+  /** Batches of all keys that may run at once; any number unless told. */
+  readonly inFlightMax?: number;
   /** Batches of one key that may run at once. */
   readonly inFlightPerKeyMax: number;
 }
@@ -40,6 +40,7 @@ export class GroupCommit<K, Q, R> {
   readonly #ready = new Set<Line<K, Q, R>>();
   #inFlight = 0;
   #waiting = 0;
+  #starting = false;
 
   constructor(options: GroupCommitOptions<K, Q, R>) {
     this.#options = options;
@@ -66,7 +67,7 @@ export class GroupCommit<K, Q, R> {
       line.waiting.push({ request, resolve, reject });
       this.#waiting += 1;
       this.#enlist(line);
-      this.#startBatches();
+      this.#startBatchesSoon();
     });
   }
 
@@ -74,9 +75,20 @@ export class GroupCommit<K, Q, R> {
     if (line.waiting.length > 0 && line.inFlight < this.#options.inFlightPerKeyMax) this.#ready.add(line);
   }
 
+  /** At the end of this turn of the event loop, so that those who arrive in the same turn go together. */
+  #startBatchesSoon(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    setImmediate(() => {
+      this.#starting = false;
+      this.#startBatches();
+    });
+  }
+
   #startBatches(): void {
+    const { inFlightMax = Infinity } = this.#options;
     for (const line of this.#ready) {
-      if (this.#inFlight >= this.#options.inFlightMax) return;
+      if (this.#inFlight >= inFlightMax) return;
       this.#ready.delete(line);
       const batch = this.#cut(line);
       if (batch.length > 0) void this.#serve(line, batch);

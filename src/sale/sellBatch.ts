@@ -6,7 +6,7 @@ import type { Pool, Queryable } from '../db/client.js';
 import { lockEvent } from '../sql/lockEvent.js';
 import type { Purchase } from '../sql/readPurchase.js';
 import { recallPurchases } from '../sql/recallPurchases.js';
-import { recordPurchases } from '../sql/recordPurchases.js';
+import { type NewPurchase, recordPurchases } from '../sql/recordPurchases.js';
 import { allocate, type Decision } from './allocate.js';
 import { newId } from './ids.js';
 import { impossible, type Outcome, type PurchaseRequest } from './outcome.js';
@@ -73,11 +73,11 @@ async function write(
   return new Map(granted.map(({ index, purchase }) => [index, toPurchase(eventId, purchase, createdAt)]));
 }
 
-export function toNewPurchase({ purchaseId: id, quantity, idempotency }: PurchaseRequest) {
+export function toNewPurchase({ purchaseId: id, quantity, idempotency }: PurchaseRequest): NewPurchase {
   return { id, quantity, idempotency, ticketIds: Array.from({ length: quantity }, newId) };
 }
 
-export function toPurchase(eventId: string, { id, quantity, ticketIds }: ReturnType<typeof toNewPurchase>, createdAt: Date): Purchase {
+export function toPurchase(eventId: string, { id, quantity, ticketIds }: NewPurchase, createdAt: Date): Purchase {
   return { id, eventId, quantity, createdAt, ticketIds };
 }
 

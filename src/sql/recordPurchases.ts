@@ -29,7 +29,7 @@ interface Row {
  * @throws a unique violation, and whatever the database throws
  */
 export async function recordPurchases(tx: Queryable, eventId: string, purchases: readonly NewPurchase[]): Promise<Date | undefined> {
-  const { ticketCount, largest, purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds } = toArrayLiterals(purchases);
+  const { ticketCount, largest, ...columns } = toColumns(purchases);
   const [row] = await tx.$queryRaw<Row[]>`
     WITH sold AS (
       UPDATE events
@@ -39,13 +39,13 @@ export async function recordPurchases(tx: Queryable, eventId: string, purchases:
     ), bought AS (
       INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at)
       SELECT sold.id, new.id, new.quantity, new.key, new.fingerprint, statement_timestamp()
-        FROM sold, unnest(${purchaseIds}::uuid[], ${quantities}::int[], ${keys}::text[], ${fingerprints}::text[])
+        FROM sold, unnest(${toArray(columns.purchaseIds)}::uuid[], ${toArray(columns.quantities)}::int[], ${toArray(columns.keys)}::text[], ${toArray(columns.fingerprints)}::text[])
                      AS new (id, quantity, key, fingerprint)
       RETURNING 1
     ), issued AS (
       INSERT INTO tickets (event_id, id, purchase_id)
       SELECT sold.id, new.id, new.purchase_id
-        FROM sold, unnest(${ticketIds}::uuid[], ${ticketPurchaseIds}::uuid[]) AS new (id, purchase_id)
+        FROM sold, unnest(${toArray(columns.ticketIds)}::uuid[], ${toArray(columns.ticketPurchaseIds)}::uuid[]) AS new (id, purchase_id)
       RETURNING 1
     )
     SELECT (SELECT count(*)::int FROM sold) AS sold,
@@ -59,8 +59,8 @@ export async function recordPurchases(tx: Queryable, eventId: string, purchases:
   return row.createdAt;
 }
 
-/** The columns of the purchases and of their tickets, as Postgres writes arrays. */
-function toArrayLiterals(purchases: readonly NewPurchase[]) {
+/** The columns of the purchases and of their tickets: the elements of arrays, each behind a comma. */
+export function toColumns(purchases: readonly NewPurchase[]) {
   let [ticketCount, largest] = [0, 0];
   let [purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds] = ['', '', '', '', '', ''];
   for (const { id, quantity, idempotency, ticketIds: own } of purchases) {
@@ -75,17 +75,12 @@ function toArrayLiterals(purchases: readonly NewPurchase[]) {
       ticketPurchaseIds += `,${id}`;
     }
   }
-  const braced = (list: string) => `{${list.slice(1)}}`;
-  return {
-    ticketCount,
-    largest,
-    purchaseIds: braced(purchaseIds),
-    quantities: braced(quantities),
-    keys: braced(keys),
-    fingerprints: braced(fingerprints),
-    ticketIds: braced(ticketIds),
-    ticketPurchaseIds: braced(ticketPurchaseIds),
-  };
+  return { ticketCount, largest, purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds };
+}
+
+/** An array as Postgres writes it. @param column of `toColumns` */
+export function toArray(column: string): string {
+  return `{${column.slice(1)}}`;
 }
 
 /** For text in visible ASCII, which keys and fingerprints are, Postgres quotes array elements as JSON quotes strings. */

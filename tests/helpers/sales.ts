@@ -17,7 +17,7 @@ export const silent = { batch: () => undefined, outcome: () => undefined, fault:
 
 export function groupCommitSale(pool: Pool, limits: Partial<SaleLimits> = {}): Seller {
   const defaults = { lineMax: 20_000, lineMaxPerKey: 10_000, deadlineMs: 5_000 };
-  const batches = { batchRequestsMax: 500, batchTicketsMax: 5_000, batchesInFlightMax: 4 };
+  const batches = { batchRequestsMax: 500, batchTicketsMax: 5_000, connectionsMax: 4 };
   return createSale(pool, { ...defaults, ...batches, ...limits }, silent);
 }
 

@@ -3,7 +3,7 @@
  * Method: work that the test ends itself, and Jest's clock for the deadline.
  */
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { Admission, type Admittable, type Place } from '../../src/sale/admission.js';
+import { Admission, isLate, type Admittable, type Place } from '../../src/sale/admission.js';
 
 beforeEach(() => {
   jest.useFakeTimers();
@@ -70,7 +70,7 @@ test('at the deadline a waiting request is answered, and its place stays taken u
   const answer = admission.admit('a', slow);
   await jest.advanceTimersByTimeAsync(limits.deadlineMs);
   await expect(answer).resolves.toBe('late');
-  expect(Admission.isLate(slow.place())).toBe(true);
+  expect(isLate(slow.place())).toBe(true);
   await expect(admission.admit('a', request())).resolves.toBe('shed');
   slow.served('too late');
   await jest.advanceTimersByTimeAsync(0);
@@ -109,7 +109,7 @@ test('who was answered at the deadline can no longer be carried by a transaction
   // A timer may fire up to a millisecond before the clock has reached the deadline.
   const early = { ...waiting.place(), deadlineAtMs: performance.now() + 1 };
   expect(early.answered).toBe(true);
-  expect(Admission.isLate(early)).toBe(true);
+  expect(isLate(early)).toBe(true);
 });
 
 test('a transaction does not begin to carry who has less than a fifth of the time left', async () => {
@@ -120,5 +120,5 @@ test('a transaction does not begin to carry who has less than a fifth of the tim
   expect(admission.isTooLateToBegin(waiting.place())).toBe(false);
   await jest.advanceTimersByTimeAsync(limits.deadlineMs * 0.02);
   expect(admission.isTooLateToBegin(waiting.place())).toBe(true);
-  expect(Admission.isLate(waiting.place())).toBe(false);
+  expect(isLate(waiting.place())).toBe(false);
 });

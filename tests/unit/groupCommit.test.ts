@@ -35,18 +35,20 @@ function controlled(options: Partial<GroupCommitOptions<string, number, number>>
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('an idle line', () => {
-  test('starts its first request at once, in the same turn of the event loop', () => {
+  test('starts in the turn of the event loop in which its first request arrived, with all who arrived in it', async () => {
     const { line, batches } = controlled();
-    void line.submit('a', 1);
-    expect(batches()).toEqual(['a:1']);
+    for (const request of [1, 2]) void line.submit('a', request);
+    expect(batches()).toEqual([]);
+    await settled();
+    expect(batches()).toEqual(['a:1,2']);
   });
 
   test('is forgotten when its last batch is done', async () => {
     const { line, running } = controlled();
     const answer = line.submit('a', 1);
+    await settled();
     running[0]?.succeed();
     await expect(answer).resolves.toBe(10);
-    await settled();
     expect([line.waiting, line.inFlight]).toEqual([0, 0]);
   });
 });
@@ -54,7 +56,12 @@ describe('an idle line', () => {
 describe('a busy line', () => {
   test('gathers who comes meanwhile into the next batch, in order of arrival', async () => {
     const { line, running, batches } = controlled();
-    const answers = [1, 2, 3].map((request) => line.submit('a', request));
+    const answers = [line.submit('a', 1)];
+    await settled();
+    answers.push(line.submit('a', 2));
+    await settled();
+    answers.push(line.submit('a', 3));
+    await settled();
     expect(batches()).toEqual(['a:1']);
     running[0]?.succeed();
     await settled();
@@ -63,10 +70,12 @@ describe('a busy line', () => {
     await expect(Promise.all(answers)).resolves.toEqual([10, 20, 30]);
   });
 
-  test('does not keep another key waiting', () => {
+  test('does not keep another key waiting', async () => {
     const { line, batches } = controlled();
     void line.submit('a', 1);
+    await settled();
     void line.submit('b', 2);
+    await settled();
     expect(batches()).toEqual(['a:1', 'b:2']);
   });
 
@@ -79,6 +88,7 @@ describe('a busy line', () => {
       ['b', 4],
     ] as const)
       void line.submit(key, request);
+    await settled();
     for (let turn = 0; turn < 4; turn += 1) {
       running[turn]?.succeed();
       await settled();
@@ -90,35 +100,37 @@ describe('a busy line', () => {
 describe('limits', () => {
   test('cut a batch by its size and by its weight, and let a single heavy request pass', async () => {
     const { line, running, batches } = controlled({ batchSizeMax: 3, batchWeightMax: 10, weigh: (request) => request });
-    for (const request of [1, 1, 1, 1, 9, 5, 20, 1]) void line.submit('a', request);
-    for (let turn = 0; turn < 6; turn += 1) {
+    for (const request of [1, 1, 1, 9, 5, 20, 1]) void line.submit('a', request);
+    await settled();
+    for (let turn = 0; turn < 5; turn += 1) {
       running[turn]?.succeed();
       await settled();
     }
-    expect(batches()).toEqual(['a:1', 'a:1,1,1', 'a:9', 'a:5', 'a:20', 'a:1']);
+    expect(batches()).toEqual(['a:1,1,1', 'a:9', 'a:5', 'a:20', 'a:1']);
   });
 
-  test('let as many batches of one key run as allowed', () => {
+  test('let as many batches of one key run as allowed', async () => {
     const { line, batches } = controlled({ inFlightPerKeyMax: 2, batchSizeMax: 1 });
     for (const request of [1, 2, 3]) void line.submit('a', request);
+    await settled();
     expect(batches()).toEqual(['a:1', 'a:2']);
   });
 
   test('answer those for whom it is too late, without serving them', async () => {
     const { line, running, batches } = controlled({ expired: (request) => (request === 2 ? -1 : undefined) });
     const answers = [1, 2, 3].map((request) => line.submit('a', request));
-    running[0]?.succeed();
     await settled();
-    expect(batches()).toEqual(['a:1', 'a:3']);
-    running[1]?.succeed();
+    expect(batches()).toEqual(['a:1,3']);
+    running[0]?.succeed();
     await expect(Promise.all(answers)).resolves.toEqual([10, -1, 30]);
   });
 });
 
 describe('a fault', () => {
   test('rejects its own batch and no other', async () => {
-    const { line, running } = controlled();
+    const { line, running } = controlled({ batchSizeMax: 1 });
     const answers = Promise.allSettled([1, 2].map((request) => line.submit('a', request)));
+    await settled();
     running[0]?.fail(new Error('lost'));
     await settled();
     running[1]?.succeed();

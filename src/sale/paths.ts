@@ -1,0 +1,110 @@
+/**
+ * The three ways of a batch to its answer. The next batch of an event will most likely go as the last one did: granted
+ * whole, straight; sold out, refused together; at the end of a sale, in a storm of retries, after a fault and whenever it is
+ * not known what became of an attempt, with care. That memory is only a hint: every way answers truly.
+ *
+ * Connections are divided in two, so that a row that somebody else keeps locked holds up only what must wait for it.
+ */
+import type { Pool } from '../db/client.js';
+import { GroupCommit } from './groupCommit.js';
+import type { Outcome, PurchaseRequest } from './outcome.js';
+import { refuseAll } from './refuseAll.js';
+import { sellBatch } from './sellBatch.js';
+import { sellStraight } from './sellStraight.js';
+
+/** One event's batch on its way. Waits for a connection first, and much may have happened when it gets one. */
+export interface Attempt {
+  readonly eventId: string;
+  readonly requests: readonly PurchaseRequest[];
+  /** Now a transaction will carry it. @returns the requests for which it is not too late */
+  begin(): readonly PurchaseRequest[];
+  /** That transaction changed nothing, and never will. */
+  undone(): void;
+}
+
+export interface PathLimits {
+  /** Tickets of one statement, of all events in it. */
+  readonly batchTicketsMax: number;
+  /** Transactions in the database at once: the pool's connections. At least 2. */
+  readonly connectionsMax: number;
+}
+
+/** What the last batch of an event came to, where it was not granted whole. */
+type Memory = 'careful' | 'sold out';
+
+/** No request may make a batch heavier than the largest purchase that can be granted. */
+export const largestPurchase = 1_000;
+/** Events that share one statement: far more than can be told apart in its duration. */
+const eventsMax = 500;
+/** Events whose last batch is remembered; beyond it all are forgotten, which costs one attempt in vain for each. */
+const memoriesMax = 10_000;
+
+/**
+ * @returns what sells a batch: one outcome per request that `begin` returned last, in order
+ */
+export function createPaths(pool: Pool, limits: PathLimits): (attempt: Attempt, withCare: boolean) => Promise<readonly Outcome[]> {
+  const memories = new Map<string, Memory>();
+  const straightMax = Math.floor(limits.connectionsMax / 2);
+
+  /** The primitive once more: the batches of events that wait for a connection share the next statement. */
+  const straight = new GroupCommit<'straight', Attempt, Outcome[] | undefined>({
+    run: (_key, attempts) =>
+      sellStraight(
+        pool,
+        attempts.map((attempt) => ({ eventId: attempt.eventId, requests: attempt.begin() })),
+      ),
+    weigh: ({ requests }) => requests.reduce((sum, { quantity }) => sum + quantity, 0),
+    batchSizeMax: eventsMax,
+    batchWeightMax: limits.batchTicketsMax,
+    inFlightMax: straightMax,
+    inFlightPerKeyMax: straightMax,
+  });
+
+  /** One batch, one transaction, one connection. */
+  const alone = new GroupCommit<string, () => Promise<Outcome[] | undefined>, Outcome[] | undefined>({
+    run: async (_eventId, jobs) => Promise.all(jobs.map((job) => job())),
+    batchSizeMax: 1,
+    inFlightMax: limits.connectionsMax - straightMax,
+    inFlightPerKeyMax: 1,
+  });
+
+  const sellAlone = (by: typeof sellBatch | typeof refuseAll, attempt: Attempt) =>
+    alone.submit(attempt.eventId, async () => {
+      const requests = attempt.begin();
+      return requests.length === 0 ? [] : by(pool, attempt.eventId, requests);
+    });
+
+  async function shortcut(attempt: Attempt): Promise<Outcome[] | undefined> {
+    const memory = memories.get(attempt.eventId);
+    if (memory === 'careful' || attempt.requests.some(({ quantity }) => quantity > largestPurchase)) return undefined;
+    const outcomes = await (memory === 'sold out' ? sellAlone(refuseAll, attempt) : straight.submit('straight', attempt));
+    if (!outcomes) attempt.undone();
+    return outcomes;
+  }
+
+  function remember(eventId: string, memory: Memory | undefined): void {
+    if (memory === undefined) {
+      memories.delete(eventId);
+      return;
+    }
+    if (memories.size >= memoriesMax) memories.clear();
+    memories.set(eventId, memory);
+  }
+
+  return async (attempt, withCare) => {
+    try {
+      const outcomes = (withCare ? undefined : await shortcut(attempt)) ?? (await sellAlone(sellBatch, attempt)) ?? [];
+      if (outcomes.length > 0) remember(attempt.eventId, memoryOf(outcomes));
+      return outcomes;
+    } catch (fault) {
+      // By itself from here on: whatever held this event up must not hold up those that shared a statement with it.
+      remember(attempt.eventId, 'careful');
+      throw fault;
+    }
+  };
+}
+
+function memoryOf(outcomes: readonly Outcome[]): Memory | undefined {
+  if (outcomes.every((outcome) => outcome.kind === 'sold' && !outcome.replayed)) return undefined;
+  return outcomes.some((outcome) => outcome.kind === 'sold-out') ? 'sold out' : 'careful';
+}
