@@ -33,14 +33,17 @@ export async function recordShared(db: Queryable, batches: readonly EventPurchas
   const ticketEventIds = toArray(batches.map(({ eventId }, index) => `,${eventId}`.repeat(columns[index]?.ticketCount ?? 0)).join(''));
   const [row] = await db.$queryRaw<Row[]>`
     WITH locked AS MATERIALIZED (
-      SELECT id FROM events WHERE id = ANY (${eventIds}::uuid[]) ORDER BY id FOR NO KEY UPDATE
+      SELECT events.id, wanted.tickets, wanted.largest
+        FROM events, unnest(${eventIds}::uuid[], ${all((of) => `,${String(of.ticketCount)}`)}::int[], ${all((of) => `,${String(of.largest)}`)}::int[])
+                       AS wanted (event_id, tickets, largest)
+       WHERE events.id = wanted.event_id
+       ORDER BY events.id
+         FOR NO KEY UPDATE OF events
     ), sold AS (
       UPDATE events
-         SET available = available - wanted.tickets, updated_at = statement_timestamp()
-        FROM locked, unnest(${eventIds}::uuid[], ${all((of) => `,${String(of.ticketCount)}`)}::int[], ${all((of) => `,${String(of.largest)}`)}::int[])
-                       AS wanted (event_id, tickets, largest)
-       WHERE events.id = locked.id AND wanted.event_id = locked.id
-         AND available >= wanted.tickets AND max_purchase_limit >= wanted.largest
+         SET available = available - locked.tickets, updated_at = statement_timestamp()
+        FROM locked
+       WHERE events.id = locked.id AND available >= locked.tickets AND max_purchase_limit >= locked.largest
       RETURNING events.id
     ), bought AS (
       INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at)
