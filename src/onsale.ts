@@ -40,7 +40,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     queriesInFlightMax: config.READ_CONNECTIONS_MAX,
     batchReadsMax: config.BATCH_REQUESTS_MAX,
   });
-  const readiness = createReadiness(pools.reads.prisma, config.CONNECT_TIMEOUT_MS);
+  const readiness = createReadiness(pools.reads, config.CONNECT_TIMEOUT_MS);
   metrics.watch(sale, pools.sale.inUse);
   const reads = pools.reads.prisma;
   const app = createApp({ sale, availability, reads, admin: pools.admin.prisma, adminToken, readiness, metrics, log });

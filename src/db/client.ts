@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { PrismaClient } from '../generated/prisma/client.js';
-import { ClientDeadlineFault, CommitFault, UnusableDatabaseFault } from './faults.js';
+import { UnusableDatabaseFault } from './faults.js';
+import { safeClients } from './safeClient.js';
 
 export type { PrismaClient } from '../generated/prisma/client.js';
 /** What a statement runs on: a client, or the transaction it is part of. */
@@ -26,6 +27,8 @@ export interface Pool {
   /** For Prisma's `$transaction`: both outlast what they wait for, so that the server's limits are the ones that act. */
   readonly transaction: { readonly maxWait: number; readonly timeout: number };
   readonly inUse: () => number;
+  /** Gives up the idle connections; the next query opens another, to whatever the address leads to by then. */
+  readonly renew: () => void;
   close(): Promise<void>;
 }
 
@@ -38,10 +41,11 @@ const statementsMax = 100;
  * @param applicationName shown in pg_stat_activity
  */
 export function openPool(url: string, applicationName: string, limits: PoolLimits): Pool {
+  const clients = safeClients(limits.clientDeadlineMs);
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
-    Client: safeClient(limits.clientDeadlineMs),
+    Client: clients.Client,
     max: limits.connectionsMax,
     connectionTimeoutMillis: limits.connectTimeoutMs,
     idleTimeoutMillis: 60_000,
@@ -60,6 +64,7 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     prisma,
     transaction: { maxWait: limits.connectTimeoutMs + 500, timeout: limits.clientDeadlineMs + limits.transactionTimeoutMs },
     inUse: () => pool.totalCount - pool.idleCount,
+    renew: clients.renew,
     close: async () => {
       await prisma.$disconnect();
       await pool.end();
@@ -86,89 +91,17 @@ function nameStatements(): (query: { sql: string }) => string {
 }
 
 /**
- * Refuses a standby, and sets what cannot be a start-up parameter: the limit that older versions do not know; and the time
- * zone, which a URL may set too, and without which the driver adapter takes local times for UTC.
+ * Refuses a database that takes no writes, a standby say; and sets what cannot be a start-up parameter: the limit that older
+ * versions do not know; and the time zone, which a URL may set too, and without which the driver adapter takes local times
+ * for UTC.
  */
 async function prepareSession(client: pg.ClientBase, transactionTimeoutMs: number): Promise<void> {
-  const { rows } = await client.query<{ standby: boolean }>(
-    `SELECT pg_is_in_recovery() AS standby,
+  const { rows } = await client.query<{ readOnly: boolean }>(
+    `SELECT current_setting('transaction_read_only')::boolean AS "readOnly",
             set_config('TimeZone', 'UTC', false),
             CASE WHEN current_setting('server_version_num')::int >= 170000
                  THEN set_config('transaction_timeout', $1, false) END`,
     [String(transactionTimeoutMs)],
   );
-  if (rows[0]?.standby !== false) throw new UnusableDatabaseFault('the database is a standby: it can sell nothing');
-}
-
-/**
- * A pg.Client whose COMMIT is a COMMIT or an error, and that waits for no reply longer than `deadlineMs`.
- *
- * If a statement of a transaction failed and the failure was swallowed, Postgres answers COMMIT with the tag ROLLBACK,
- * without an error. If a wait for the synchronous standby was cancelled, it answers with a mere warning, although the
- * standby may not have what was committed. pg passes over both.
- */
-function safeClient(deadlineMs: number): new (config?: pg.ClientConfig) => pg.Client {
-  return class SafeClient extends pg.Client {
-    #cancelledStandbyWaits = 0;
-
-    constructor(config?: pg.ClientConfig) {
-      super(config);
-      this.on('notice', (notice) => {
-        if (/synchronous replication/i.test(String(notice.message))) this.#cancelledStandbyWaits += 1;
-      });
-    }
-
-    // pg's own declaration has a dozen overloads; here a text or a config comes first, and perhaps a callback last.
-    override query(...args: unknown[]): never {
-      const faultOf = this.#watch(textOf(args[0]));
-      const callback = args.at(-1);
-      if (typeof callback === 'function') {
-        args[args.length - 1] = (error: unknown, result: unknown) => {
-          Reflect.apply(callback, undefined, [error ?? faultOf(result), result]);
-        };
-        return this.#send(args) as never;
-      }
-      const reply = this.#send(args) as Promise<unknown>;
-      return reply.then(
-        (result) => {
-          const fault = faultOf(result);
-          if (fault) throw fault;
-          return result;
-        },
-        (error: unknown) => {
-          faultOf(undefined);
-          throw error;
-        },
-      ) as never;
-    }
-
-    /** Begins the wait for a reply. @returns to be called with the reply: ends the wait, and says what is wrong with it */
-    #watch(text: string | undefined): (result: unknown) => CommitFault | undefined {
-      const cancelledBefore = this.#cancelledStandbyWaits;
-      // Destroying the socket is the only safe end of a wait: the connection is in an unknown state and must not be reused.
-      // pg then fails what is under way with the same fault.
-      const timer = setTimeout(() => {
-        this.connection.stream.destroy(new ClientDeadlineFault(`no reply from the database within ${String(deadlineMs)} ms`));
-      }, deadlineMs);
-      return (result) => {
-        clearTimeout(timer);
-        if (result === undefined) return undefined;
-        const { command } = result as pg.QueryResult;
-        if (text === 'COMMIT' && command !== 'COMMIT') {
-          return new CommitFault(`COMMIT was answered with ${command}: nothing was committed`);
-        }
-        if (this.#cancelledStandbyWaits > cancelledBefore) return new CommitFault('the wait for the synchronous standby was cancelled');
-        return undefined;
-      };
-    }
-
-    #send(args: unknown[]): unknown {
-      // eslint-disable-next-line @typescript-eslint/unbound-method -- bound by Reflect.apply
-      return Reflect.apply(pg.Client.prototype.query, this, args);
-    }
-  };
-}
-
-function textOf(query: unknown): string | undefined {
-  return typeof query === 'string' ? query : (query as { text?: string }).text;
+  if (rows[0]?.readOnly !== false) throw new UnusableDatabaseFault('the database takes no writes: it can sell nothing');
 }

@@ -58,7 +58,7 @@ export class ClientDeadlineFault extends Error {
   override readonly name = 'ClientDeadlineFault';
 }
 
-/** The database cannot be used for sales: it is a standby, say. */
+/** The database cannot be used for sales: it takes no writes. */
 export class UnusableDatabaseFault extends Error {
   override readonly name = 'UnusableDatabaseFault';
 }

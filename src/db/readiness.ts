@@ -1,6 +1,6 @@
 /** May this replica get traffic? Asked by load balancers every second or so, so it is cheap, shared and never late. */
 import { schemaState } from './migrate.js';
-import type { Queryable } from './client.js';
+import type { Pool } from './client.js';
 import { classify } from './faults.js';
 
 export type ReadyState = { readonly ready: true } | { readonly ready: false; readonly reason: string };
@@ -14,7 +14,8 @@ export interface Readiness {
 }
 
 /** @param deadlineMs how long one check may take before the database counts as away */
-export function createReadiness(db: Queryable, deadlineMs: number): Readiness {
+export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>, deadlineMs: number): Readiness {
+  const db = pool.prisma;
   let known = false;
   let draining = false;
   let running: Promise<ReadyState> | undefined;
@@ -22,8 +23,10 @@ export function createReadiness(db: Queryable, deadlineMs: number): Readiness {
   async function look(): Promise<ReadyState> {
     try {
       if (known) {
-        await db.$queryRaw`SELECT 1`;
-        return { ready: true };
+        const [row] = await db.$queryRaw<{ readOnly: boolean }[]>`SELECT current_setting('transaction_read_only')::boolean AS "readOnly"`;
+        if (row?.readOnly === false) return { ready: true };
+        pool.renew(); // the address may lead to another primary by now
+        return { ready: false, reason: 'The database takes no writes.' };
       }
       const { missing, foreign } = await schemaState(db);
       if (missing.length > 0)
