@@ -7,7 +7,7 @@ import { type Attempt, byKey, type KeyHistory } from './history.js';
 import type { BookedEvent, BookedPurchase, Ledger } from './ledger.js';
 
 /** What a contradiction comes to for somebody. */
-export type Harm = 'lost' | 'duplicated' | 'oversold' | 'untrue' | 'unresolved';
+export type Harm = 'lost' | 'duplicated' | 'oversold' | 'untrue' | 'unresolved' | 'dropped';
 
 export interface Violation {
   readonly harm: Harm;

@@ -4,7 +4,7 @@ export class Random {
 
   /** @param name so that each scenario has a course of its own, whichever others run before it */
   constructor(seed: number, name = '') {
-    this.#state = [...name].reduce((state, letter) => Math.imul(state ^ letter.charCodeAt(0), 0x01000193), seed ^ 0x811c9dc5);
+    this.#state = Buffer.from(name).reduce((state, byte) => Math.imul(state ^ byte, 0x01000193), seed ^ 0x811c9dc5);
   }
 
   /** From 0 up to 1, without 1 (mulberry32). */

@@ -1,0 +1,27 @@
+/** SIGTERM, and what it must not do to those who were let in before. */
+import type { Violation } from './checker.js';
+import type { Crowd } from './crowd.js';
+import type { ReplicaProcess } from './replicaProcess.js';
+
+/** A request that was called so long before the signal had arrived by then, on any machine that is not stuck. */
+const arrivedAfterMs = 150;
+
+/** Drains the replica. @returns a violation for each request that it had taken on and did not answer */
+export async function droppedBy(replica: ReplicaProcess, crowd: Crowd): Promise<Violation[]> {
+  const now = performance.now();
+  const takenOn = new Set(
+    [...crowd.underWay].filter(({ asked, calledAtMs }) => asked === replica.name && calledAtMs < now - arrivedAfterMs),
+  );
+  const exitCode = await replica.drain();
+  await crowd.untilEnded(takenOn);
+  const dropped = crowd.attempts.filter(
+    ({ call, answer }) => takenOn.has(call) && answer.kind === 'unknown' && answer.why.startsWith('connection lost'),
+  );
+  const violations = dropped.map(({ key }): Violation => ({
+    harm: 'dropped',
+    rule: 'taken on, and not answered by a draining replica',
+    of: key,
+  }));
+  if (exitCode !== 0) violations.push({ harm: 'dropped', rule: `a draining replica ended with ${String(exitCode)}`, of: replica.name });
+  return violations;
+}

@@ -1,0 +1,81 @@
+/** One attempt to buy over HTTP, on a connection that shows exactly how it ended. */
+import { Agent, type IncomingMessage, request } from 'node:http';
+import type { Answer } from './history.js';
+
+/** Where one can buy: a replica, or the careless sale of a negative control. */
+export interface Shop {
+  readonly name: string;
+  /** @param hangUpAfterMs the buyer goes away then, without waiting for the answer */
+  buy(eventId: string, quantity: number, key: string, hangUpAfterMs?: number): Promise<Answer>;
+}
+
+/** Well over the deadline of a purchase: whoever is not answered by then was forgotten. */
+const buyerPatienceMs = 6_000;
+
+interface PurchaseBody {
+  readonly id: string;
+  readonly quantity: number;
+  readonly tickets: readonly { readonly id: string }[];
+}
+
+/** @param address asked anew for each attempt, because a replica that is started again listens elsewhere */
+export function httpShop(name: string, address: () => string | undefined): Shop {
+  const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+  return {
+    name,
+    buy: (eventId, quantity, key, hangUpAfterMs) =>
+      new Promise((resolve) => {
+        const base = address();
+        if (base === undefined) {
+          resolve({ kind: 'not begun', why: 'nobody there' });
+          return;
+        }
+        const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': key };
+        const call = request(`${base}/events/${eventId}/purchases`, { method: 'POST', agent, headers });
+        const timer = setTimeout(() => {
+          resolve({ kind: 'unknown', why: hangUpAfterMs === undefined ? 'no answer in time' : 'hung up' });
+          call.destroy();
+        }, hangUpAfterMs ?? buyerPatienceMs);
+        const end = (answer: Answer) => {
+          clearTimeout(timer);
+          resolve(answer);
+        };
+        call.once('error', (error: NodeJS.ErrnoException) => {
+          const nobody = error.code === 'ECONNREFUSED';
+          end(
+            nobody
+              ? { kind: 'not begun', why: 'nobody there' }
+              : { kind: 'unknown', why: `connection lost: ${error.code ?? error.message}` },
+          );
+        });
+        call.once('response', (response) => {
+          readAll(response).then(
+            (text) => {
+              end(toAnswer(response.statusCode ?? 0, text));
+            },
+            () => {
+              end({ kind: 'unknown', why: 'connection lost: in the answer' });
+            },
+          );
+        });
+        call.end(JSON.stringify({ quantity }));
+      }),
+  };
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+export function toAnswer(status: number, json: string): Answer {
+  if (status === 201) {
+    const { id, quantity, tickets } = JSON.parse(json) as PurchaseBody;
+    return { kind: 'sold', purchase: { id, quantity, ticketIds: tickets.map((ticket) => ticket.id), json } };
+  }
+  const { code = '', available_quantity: available = 0 } = JSON.parse(json) as { code?: string; available_quantity?: number };
+  if (status === 409) return { kind: 'refused', code, available };
+  if (code === 'overloaded') return { kind: 'not begun', why: 'overloaded' };
+  return { kind: 'unknown', why: code };
+}
