@@ -77,12 +77,17 @@ export class Crowd {
   }
 
   /** One attempt, recorded. */
-  async buy(shop: Shop, eventId: string, quantity: number, key: string): Promise<Answer> {
+  buy(shop: Shop, eventId: string, quantity: number, key: string): Promise<Answer> {
     const { random, hangUpChance = 0 } = this.#options;
     const hangsUp = !this.#leaving && random.chance(hangUpChance);
+    return this.buyAndHangUp(shop, eventId, quantity, key, hangsUp ? random.between(0, 12) : undefined);
+  }
+
+  /** One attempt, recorded; the buyer goes away after so long. */
+  async buyAndHangUp(shop: Shop, eventId: string, quantity: number, key: string, afterMs: number | undefined): Promise<Answer> {
     const call = { asked: shop.name, calledAtMs: performance.now() };
     this.underWay.add(call);
-    const answer = await shop.buy(eventId, quantity, key, hangsUp ? random.between(0, 12) : undefined);
+    const answer = await shop.buy(eventId, quantity, key, afterMs);
     this.underWay.delete(call);
     if (answer.kind === 'unknown' && answer.why === 'hung up') this.hungUp += 1;
     this.attempts.push({ eventId, key, quantity, call, ...call, returnedAtMs: performance.now(), answer });

@@ -1,0 +1,72 @@
+/**
+ * Goal: SIGTERM drops nobody who was let in, and SIGKILL leaves nobody with half a purchase.
+ * Method: the event's row is held, so that a line forms; then the signal; then the row is free again.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Crowd } from './crowd.js';
+import { droppedBy } from './drain.js';
+import { Random, seed } from './random.js';
+import { Stage, type StagedEvent } from './stage.js';
+import { count, judge, report, tallyOf } from './trial.js';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await Stage.open(2);
+});
+afterAll(() => stage.close());
+
+const random = new Random(seed, 'drain');
+const inLine = 60;
+
+/** Buyers of the first replica who wait for the row, while the work is done; then the row is free. */
+async function whileALineWaits(crowd: Crowd, event: StagedEvent, work: () => Promise<unknown>): Promise<void> {
+  const buying: Promise<unknown>[] = [];
+  let working: Promise<unknown> | undefined;
+  await stage.postgres.session(async (client) => {
+    await client.query('BEGIN');
+    await client.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [event.id]);
+    for (let index = 0; index < inLine; index += 1) buying.push(crowd.buy(stage.shops[0]!, event.id, 1, randomUUID()));
+    await pause(300);
+    expect(crowd.underWay.size).toBe(inLine);
+    working = work();
+    await pause(200);
+    await client.query('COMMIT');
+  });
+  await working;
+  await Promise.all(buying);
+}
+
+async function open(quota: number) {
+  const events = await stage.makeEvents([{ quota, limit: 4 }]);
+  return { events, crowd: new Crowd({ shops: stage.shops, buyers: 0, choose: () => events[0]!, thinkMs: 0, random }) };
+}
+
+test('a replica that is told to stop answers everybody in its line, then ends with 0, and takes nobody else', async () => {
+  const faults = tallyOf('replica drained');
+  const { events, crowd } = await open(inLine - 10);
+  await whileALineWaits(crowd, events[0]!, async () => {
+    expect(await droppedBy(stage.replicas[0]!, crowd)).toEqual([]);
+  });
+  const kinds = crowd.attempts.map(({ answer }) => answer.kind);
+  expect([kinds.filter((kind) => kind === 'sold').length, kinds.filter((kind) => kind === 'refused').length]).toEqual([inLine - 10, 10]);
+  expect((await crowd.buy(stage.shops[0]!, events[0]!.id, 1, randomUUID())).kind).toBe('not begun');
+  await stage.replicas[0]!.start();
+  count(faults, 'replica drained');
+  const verdict = await judge(stage, crowd, events, random);
+  report(faults, verdict);
+  expect(verdict.violations).toEqual([]);
+});
+
+test('when a replica is killed with a line before it, all of them are unknown, and all keys resolve through the others', async () => {
+  const faults = tallyOf('replica killed');
+  const { events, crowd } = await open(1_000);
+  await whileALineWaits(crowd, events[0]!, () => stage.replicas[0]!.kill());
+  expect(new Set(crowd.attempts.map(({ answer }) => answer.kind))).toEqual(new Set(['unknown']));
+  await stage.replicas[0]!.start();
+  count(faults, 'replica killed');
+  const verdict = await judge(stage, crowd, events, random);
+  report(faults, verdict);
+  expect(verdict).toMatchObject({ violations: [], unknown: inLine, resolved: inLine, acknowledged: inLine });
+});
