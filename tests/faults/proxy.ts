@@ -133,8 +133,8 @@ export class Link {
   reset(): void {
     clearTimeout(this.#late);
     this.#late = undefined;
-    this.#near.resetAndDestroy();
-    this.#far.resetAndDestroy();
+    reset(this.#near);
+    reset(this.#far);
   }
 
   /** Holds everything back for a while; nothing is lost. */
@@ -179,7 +179,7 @@ export class Link {
           this.#far.end(bytes);
           this.#proxy.happened(fate, commits);
         }, lateByMs);
-        this.#near.resetAndDestroy();
+        reset(this.#near);
     }
   }
 
@@ -203,4 +203,13 @@ export class Link {
     this.#near.write(Buffer.concat(this.#withheld));
     this.#withheld = undefined;
   }
+}
+
+/**
+ * `resetAndDestroy` alone would first wait until everything written has been taken; and libuv resets no socket that is
+ * being shut down, after which Node would never close it.
+ */
+function reset(socket: Socket): void {
+  if (!socket.writableEnded) socket.resetAndDestroy();
+  socket.destroy();
 }

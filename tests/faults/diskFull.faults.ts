@@ -1,0 +1,84 @@
+/**
+ * Goal: a database that cannot write refuses, and loses nothing; when it can again, sales go on and all keys resolve.
+ * Method: `prlimit` lets no file of Postgres grow past a size that the tickets are about to reach, which needs no privilege;
+ * segments of the WAL (16 MiB) still fit. Afterwards the limit is lifted.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Crowd } from './crowd.js';
+import type { Postgres } from './postgres.js';
+import { Random, seed } from './random.js';
+import { Stage } from './stage.js';
+import { count, judge, report, tallyOf } from './trial.js';
+
+const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0;
+if (!hasPrlimit)
+  process.stdout.write('Skipped: a full disk. There is no prlimit here (util-linux), with which files are kept from growing.\n');
+const testWithPrlimit = hasPrlimit ? test : test.skip;
+
+/** More than a segment of the WAL, or nothing at all could be written. */
+const leastTableBytes = 17_000_000;
+const roomBytes = 60_000;
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await Stage.open(2);
+});
+afterAll(() => stage.close());
+
+/** Tickets of an event that nobody asks for. @returns how large their table is, in bytes */
+async function fillTickets(postgres: Postgres): Promise<number> {
+  return postgres.session(async (client) => {
+    for (let from = 0; ; from += 20_000) {
+      await client.query(
+        `INSERT INTO tickets (event_id, id, purchase_id)
+         SELECT '00000000-0000-7000-8000-000000000000', id, id
+           FROM (SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS id FROM generate_series($1::int, $1 + 19999) AS n)`,
+        [from],
+      );
+      const { rows } = await client.query<{ bytes: number }>(`SELECT pg_relation_size('tickets')::int AS bytes`);
+      if (rows[0]!.bytes > leastTableBytes) return rows[0]!.bytes;
+    }
+  });
+}
+
+/** @param bytes undefined: as large as it likes */
+function limitFiles(postgres: Postgres, bytes: number | undefined): void {
+  for (const pid of postgres.processIds) {
+    spawnSync('prlimit', ['--pid', String(pid), `--fsize=${bytes === undefined ? 'unlimited' : String(bytes)}:`]);
+  }
+}
+
+testWithPrlimit(
+  'while no file can grow nobody is told 201 for nothing, and when there is room again sales go on and all keys resolve',
+  async () => {
+    const faults = tallyOf('disk full');
+    const random = new Random(seed, 'disk full');
+    const bytes = await fillTickets(stage.postgres);
+    const events = await stage.makeEvents([
+      { quota: 1_000_000, limit: 10 },
+      { quota: 1_000_000, limit: 10 },
+    ]);
+    const crowd = new Crowd({ shops: stage.shops, buyers: 30, choose: () => random.pick(events), thinkMs: 30, random }).start();
+    await pause(500);
+    limitFiles(stage.postgres, bytes + roomBytes);
+    await pause(4_000);
+    const liftedAtMs = performance.now();
+    const late = crowd.attempts.filter(({ calledAtMs }) => calledAtMs > liftedAtMs - 1_500);
+    count(faults, 'disk full', late.filter(({ answer }) => answer.kind !== 'sold').length > 0 ? 1 : 0);
+    limitFiles(stage.postgres, undefined);
+    await pause(2_500);
+    await crowd.leave();
+    const g: Record<string, number> = {};
+    for (const a of late) {
+      const k = JSON.stringify(a.answer).slice(0, 60);
+      g[k] = (g[k] ?? 0) + 1;
+    }
+    process.stdout.write(JSON.stringify(g));
+    expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'sold' && calledAtMs > liftedAtMs)).toBe(true);
+    const verdict = await judge(stage, crowd, events, random);
+    report(faults, verdict);
+    expect({ seed, violations: verdict.violations }).toEqual({ seed, violations: [] });
+  },
+);
