@@ -129,8 +129,20 @@ export class Postgres {
     appendFileSync(join(this.cluster, 'standby.signal'), '');
   }
 
-  /** Every process of this server, by its id. */
-  get processIds(): number[] {
+  /**
+   * Lets no file grow past so many bytes; undefined lifts the limit. Done as the account that Postgres runs as, which may
+   * limit its own processes without any privilege.
+   */
+  limitFiles(bytes: number | undefined): void {
+    for (const pid of this.#processIds()) {
+      const limit = `--fsize=${bytes === undefined ? 'unlimited' : String(bytes)}:`;
+      const limited = spawnSync('prlimit', ['--pid', String(pid), limit], { ...account, encoding: 'utf8' });
+      if (limited.status !== 0 && pid === this.pid) throw new Error(`prlimit: ${limited.stderr}`);
+    }
+  }
+
+  /** Every process of this server. */
+  #processIds(): number[] {
     const parentOf = (id: string) => {
       try {
         return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/status`, 'utf8'))?.[1]);
