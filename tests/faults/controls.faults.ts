@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
-import { despairing, hasty, peeking, remembering, stubborn, unlocked } from './carelessShops.js';
+import { believing, despairing, hasty, peeking, remembering, stubborn, unlocked } from './carelessShops.js';
 import { check } from './checker.js';
 import { Crowd } from './crowd.js';
 import type { CommitFate } from './proxy.js';
@@ -60,4 +60,22 @@ test('a sale that counts in its own memory refuses what is still there', async (
 
 test('a sale that reads and then writes, unlocked, sells more than there is', async () => {
   expect(await rulesBroken(unlocked, undefined, 60)).toContain('oversold: available and sold do not add up to the quota');
+});
+
+test('a Postgres that answers before its commit is on disk loses in a crash what was acknowledged', async () => {
+  const forgetful = await Stage.open(0, { synchronous_commit: 'off', wal_writer_delay: '10s' });
+  try {
+    const random = new Random(seed, 'control of a crash');
+    const events = await forgetful.makeEvents([{ quota: 10_000, limit: 4 }]);
+    const shops = [believing(forgetful.postgres.url(forgetful.proxy.port))];
+    const crowd = new Crowd({ shops, buyers: 8, choose: () => events[0]!, thinkMs: 10, random }).start();
+    await pause(1_000);
+    await forgetful.postgres.stop('immediate');
+    await crowd.leave();
+    await forgetful.postgres.start();
+    const rules = check(crowd.attempts, await forgetful.readLedger(events), { resolved: false }).map(({ rule }) => rule);
+    expect(rules).toContain('a purchase that was acknowledged is not there');
+  } finally {
+    await forgetful.close();
+  }
 });

@@ -62,7 +62,15 @@ test('a replica that is told to stop answers everybody in its line, then ends wi
 test('when a replica is killed with a line before it, all of them are unknown, and all keys resolve through the others', async () => {
   const faults = tallyOf('replica killed');
   const { events, crowd } = await open(1_000);
-  await whileALineWaits(crowd, events[0]!, () => stage.replicas[0]!.kill());
+  const { name } = stage.replicas[0]!;
+  const killed = async () => {
+    await stage.replicas[0]!.kill();
+    return 0;
+  };
+  await whileALineWaits(crowd, events[0]!, async () => {
+    // The negative control of draining: each of them is found to have been dropped.
+    expect(await droppedBy({ name, drain: killed }, crowd)).toHaveLength(inLine);
+  });
   expect(new Set(crowd.attempts.map(({ answer }) => answer.kind))).toEqual(new Set(['unknown']));
   await stage.replicas[0]!.start();
   count(faults, 'replica killed');

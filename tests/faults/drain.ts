@@ -7,7 +7,7 @@ import type { ReplicaProcess } from './replicaProcess.js';
 const arrivedAfterMs = 150;
 
 /** Drains the replica. @returns a violation for each request that it had taken on and did not answer */
-export async function droppedBy(replica: ReplicaProcess, crowd: Crowd): Promise<Violation[]> {
+export async function droppedBy(replica: Pick<ReplicaProcess, 'name' | 'drain'>, crowd: Crowd): Promise<Violation[]> {
   const now = performance.now();
   const takenOn = new Set(
     [...crowd.underWay].filter(({ asked, calledAtMs }) => asked === replica.name && calledAtMs < now - arrivedAfterMs),

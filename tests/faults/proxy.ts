@@ -34,6 +34,8 @@ export class Proxy {
   mishap: NonNullable<ProxyOptions['mishap']>;
   happened: NonNullable<ProxyOptions['happened']>;
   silent = false;
+  /** Commits that their client has lost, and that are still to be delivered or to be done by the server. */
+  late = 0;
 
   private constructor({ port, mishap, happened }: ProxyOptions) {
     this.target = port;
@@ -174,6 +176,11 @@ export class Link {
         this.#far.write(bytes);
         return;
       case 'delivered late':
+        this.#proxy.late += 1;
+        this.closed.then(
+          () => (this.#proxy.late -= 1),
+          () => undefined,
+        );
         this.#late = setTimeout(() => {
           if (this.#far.destroyed) return;
           this.#far.end(bytes);

@@ -42,7 +42,7 @@ test(
       const small = Array.from({ length: smallEvents }, () => ({ quota: random.whole(20, 400), limit: 4 }));
       const events = await stage.makeEvents([{ quota: 1_000_000, limit: 4 }, { quota: 1_000_000, limit: 10 }, ...small]);
       const choose = chooser(events, random);
-      const crowd = new Crowd({ shops: stage.shops, buyers: 40, choose, thinkMs: 100, hangUpChance: 0.02, random }).start();
+      const crowd = new Crowd({ shops: stage.shops, buyers: 60, choose, thinkMs: 100, hangUpChance: 0.02, random }).start();
       storm.start(crowd);
       await pause(Math.min(roundMs, Math.max(2_000, endAtMs - performance.now())));
       await storm.end();

@@ -18,6 +18,9 @@ const commitKind = (way: CommitWay, fate: CommitFate) => `${way === 'by COMMIT' 
 /** Mishaps laid in wait for the next commits; more would only queue up. */
 const mishapsMax = 3;
 
+/** Some arrive after the deadline of the purchases that they carry. */
+const lateMostMs = 2_500;
+
 /** Backends of the sale at work, if there are any; else any of the API's. */
 const backendsQuery = `
   SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'onsale%'
@@ -82,7 +85,10 @@ export class Storm {
   /** Counted by the proxy, when it has happened. */
   #layInWait(way: CommitWay, fate: CommitFate): boolean {
     if (this.#mishaps[way].length >= mishapsMax) return false;
-    this.#mishaps[way].push({ fate, lateByMs: this.#random.between(0, 900) });
+    this.#mishaps[way].push({
+      fate,
+      lateByMs: this.#random.chance(0.5) ? this.#random.between(0, 300) : this.#random.between(300, lateMostMs),
+    });
     return true;
   }
 
