@@ -17,11 +17,10 @@ export async function droppedBy(replica: Pick<ReplicaProcess, 'name' | 'drain'>,
   const dropped = crowd.attempts.filter(
     ({ call, answer }) => takenOn.has(call) && answer.kind === 'unknown' && answer.why.startsWith('connection lost'),
   );
-  const violations = dropped.map(({ key }): Violation => ({
-    harm: 'dropped',
-    rule: 'taken on, and not answered by a draining replica',
-    of: key,
-  }));
+  const violations = dropped.map(({ key, calledAtMs, returnedAtMs }): Violation => {
+    const times = `called ${String(Math.round(now - calledAtMs))} ms before the signal, lost ${String(Math.round(returnedAtMs - now))} ms after it`;
+    return { harm: 'dropped', rule: 'taken on, and not answered by a draining replica', of: `${key}, ${times}` };
+  });
   if (exitCode !== 0) violations.push({ harm: 'dropped', rule: `a draining replica ended with ${String(exitCode)}`, of: replica.name });
   return violations;
 }

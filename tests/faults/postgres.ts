@@ -134,15 +134,15 @@ export class Postgres {
    * limit its own processes without any privilege.
    */
   limitFiles(bytes: number | undefined): void {
-    for (const pid of this.#processIds()) {
-      const limit = `--fsize=${bytes === undefined ? 'unlimited' : String(bytes)}:`;
-      const limited = spawnSync('prlimit', ['--pid', String(pid), limit], { ...account, encoding: 'utf8' });
-      if (limited.status !== 0 && pid === this.pid) throw new Error(`prlimit: ${limited.stderr}`);
-    }
+    const limit = (pid: number) =>
+      spawnSync('prlimit', ['--pid', String(pid), `--fsize=${bytes === undefined ? 'unlimited' : String(bytes)}:`], { ...account });
+    // The parent first: whom it forks from then on inherits the limit, and who is there already is on the list.
+    const { status, stderr } = limit(this.pid);
+    if (status !== 0) throw new Error(`prlimit: ${String(stderr)}`);
+    for (const pid of this.#children()) limit(pid);
   }
 
-  /** Every process of this server. */
-  #processIds(): number[] {
+  #children(): number[] {
     const parentOf = (id: string) => {
       try {
         return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/status`, 'utf8'))?.[1]);
@@ -150,8 +150,9 @@ export class Postgres {
         return undefined; // it ended meanwhile
       }
     };
-    const children = readdirSync('/proc').filter((id) => /^\d+$/.test(id) && parentOf(id) === this.pid);
-    return [this.pid, ...children.map(Number)];
+    return readdirSync('/proc')
+      .filter((id) => /^\d+$/.test(id) && parentOf(id) === this.pid)
+      .map(Number);
   }
 }
 

@@ -71,7 +71,7 @@ test('while the standby is gone purchases end in 503, also when the wait for it 
   const meanwhile = crowd.attempts.filter(({ calledAtMs, returnedAtMs }) => calledAtMs > goneAtMs && returnedAtMs < backAtMs);
   // Refusals need no commit: who asks for what was sold out before is told so.
   expect(meanwhile.filter(({ answer }) => answer.kind === 'sold')).toEqual([]);
-  expect(meanwhile.some(({ answer }) => answer.kind === 'unknown')).toBe(true);
+  expect(meanwhile.filter(({ answer }) => answer.kind === 'not begun' || answer.kind === 'unknown').length).toBeGreaterThan(0);
   expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'sold' && calledAtMs > backAtMs)).toBe(true);
   const verdict = await judge(pair.stage, crowd, events, random);
   report(faults, verdict);
