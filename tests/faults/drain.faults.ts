@@ -28,7 +28,7 @@ async function whileALineWaits(crowd: Crowd, event: StagedEvent, work: () => Pro
     await client.query('BEGIN');
     await client.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [event.id]);
     for (let index = 0; index < inLine; index += 1) buying.push(crowd.buy(stage.shops[0]!, event.id, 1, randomUUID()));
-    await pause(300);
+    await pause(500);
     expect(crowd.underWay.size).toBe(inLine);
     working = work();
     await pause(200);
