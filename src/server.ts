@@ -9,6 +9,7 @@ import { type Embedded, startEmbedded } from './db/embedded.js';
 import { EmbeddedError, keepSecret } from './db/embeddedFiles.js';
 import { classify } from './db/faults.js';
 import { migrate } from './db/migrate.js';
+import { drain } from './http/drain.js';
 import { answerUnparsed } from './http/unparsed.js';
 import { createOnsale, type Onsale } from './onsale.js';
 
@@ -141,14 +142,8 @@ function untilSignalled(config: Config, server: Server, onsale: Onsale, embedded
     stoppingSinceMs = performance.now();
     onsale.readiness.drain();
     await pause(config.DRAIN_DELAY_MS);
-    // From here on no new connection; every answer closes its own, and the last one resolves.
-    server.prependListener('request', (_req, res) => res.setHeader('Connection', 'close'));
-    const closed = new Promise((resolve) => server.close(resolve));
-    const cutOff = setTimeout(() => {
-      server.closeAllConnections();
-    }, config.REQUEST_TIMEOUT_MS);
-    await closed;
-    clearTimeout(cutOff);
+    // Whoever began to ask before the cut-off of requests is answered by the deadline of a purchase.
+    await drain(server, config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS);
     await onsale.close();
     await embedded?.stop();
     process.exit(0);

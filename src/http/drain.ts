@@ -1,0 +1,34 @@
+/** Stopping without dropping anybody who has begun to ask. */
+import type { Server } from 'node:http';
+import { setImmediate as afterPoll, setTimeout as pause } from 'node:timers/promises';
+
+/** Between two looks for connections that have become idle. */
+const lookEveryMs = 50;
+
+/**
+ * Accepts no more connections, answers what was asked on those that are open, and closes each when it is idle.
+ *
+ * What the kernel has received and the event loop has not read yet looks idle, and closing it would reset a request. So
+ * everything is closed right after the loop has polled.
+ *
+ * @param cutOffMs when even those are closed that still have no answer
+ */
+export async function drain(server: Server, cutOffMs: number): Promise<void> {
+  const cutOffAtMs = performance.now() + cutOffMs;
+  server.prependListener('request', (_req, res) => res.setHeader('Connection', 'close'));
+  await afterPoll();
+  let closed = false;
+  server.close(() => {
+    closed = true;
+  });
+  while (!isClosed()) {
+    await pause(lookEveryMs);
+    await afterPoll();
+    if (performance.now() < cutOffAtMs) server.closeIdleConnections();
+    else server.closeAllConnections();
+  }
+
+  function isClosed(): boolean {
+    return closed;
+  }
+}
