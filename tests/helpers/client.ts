@@ -36,6 +36,12 @@ export function buy(address: string, eventId: string, quantity: number, key?: st
   return send(`${address}/events/${eventId}/purchases`, { method: 'POST', headers, body: JSON.stringify({ quantity }) });
 }
 
+/** Changes an event's limit by the admin API. */
+export function changeLimit(address: string, eventId: string, limit: number): Promise<Answer> {
+  const body = JSON.stringify({ max_purchase_limit: limit });
+  return send(`${address}/admin/events/${eventId}`, { method: 'PATCH', headers: { ...asJson, ...asAdmin }, body });
+}
+
 export function audit(address: string, eventId: string): Promise<Answer> {
   return send(`${address}/admin/events/${eventId}/audit`, { headers: asAdmin });
 }

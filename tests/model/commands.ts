@@ -1,0 +1,135 @@
+/**
+ * The commands that histories are made of. Each is one or several wishes, fulfilled at once and held against the model.
+ */
+import fc from 'fast-check';
+import { type Door, play } from './doors.js';
+import { explain, type Model, type Operation, type Played, type Precedes, predict, soldOf } from './model.js';
+
+/** Two doors, two events, and one id that is no event's. */
+export const doorCount = 2;
+const eventCount = 3;
+/** Few, so that they meet again and on both events. */
+const keys = ['a', 'b', 'c', 'd', 'e'];
+const quantityMax = 5;
+
+/**
+ * An operation, or one that depends on the history: on the `nth` purchase, counted round and round, or on what is left.
+ */
+export type Wish =
+  | Operation
+  | { readonly do: 'retry'; readonly door: number; readonly nth: number }
+  | { readonly do: 'reuse'; readonly door: number; readonly nth: number }
+  | { readonly do: 'buy the rest'; readonly door: number; readonly event: number }
+  | { readonly do: 'look up again'; readonly door: number; readonly nth: number; readonly event: number };
+
+/** @returns undefined if the history has bought nothing yet that the wish could mean */
+function toOperation(wish: Wish, model: Model): Operation | undefined {
+  const { purchases } = model;
+  if (wish.do === 'buy the rest') {
+    const left = model.events[wish.event]!.quota - soldOf(model, wish.event);
+    return { do: 'buy', door: wish.door, event: wish.event, quantity: Math.max(1, left), key: undefined };
+  }
+  if (wish.do === 'look up again') {
+    const found = purchases[wish.nth % purchases.length];
+    return found && { do: 'look up', door: wish.door, event: wish.event, purchaseId: found.purchase.id };
+  }
+  if (wish.do !== 'retry' && wish.do !== 'reuse') return wish;
+  const keyed = purchases.filter((bought) => bought.key !== undefined);
+  const found = keyed[wish.nth % keyed.length];
+  if (!found) return undefined;
+  const { quantity } = found.purchase;
+  return { do: 'buy', door: wish.door, event: found.event, quantity: quantity + (wish.do === 'reuse' ? 1 : 0), key: found.key };
+}
+
+/** What a history is played on. */
+export interface Real {
+  readonly doors: readonly Door[];
+  /** What is promised of the order among operations that are sent at once. */
+  readonly precedes: Precedes;
+  /** Every answer, for those who count them. */
+  readonly onAnswer: (played: Played) => void;
+}
+
+/** A history as it goes on. */
+export interface Course {
+  /** What may be; several only as long as no answer has told them apart. They have the same events and purchases. */
+  models: readonly Model[];
+}
+
+class AtOnce implements fc.AsyncCommand<Course, Real> {
+  readonly #wishes: readonly Wish[];
+
+  constructor(wishes: readonly Wish[]) {
+    this.#wishes = wishes;
+  }
+
+  check(course: Readonly<Course>): boolean {
+    return this.#wishes.some((wish) => toOperation(wish, course.models[0]!) !== undefined);
+  }
+
+  async run(course: Course, { doors, precedes, onAnswer }: Real): Promise<void> {
+    const before = course.models[0]!;
+    const operations = this.#wishes.flatMap((wish) => toOperation(wish, before) ?? []);
+    const played = await Promise.all(
+      operations.map(async (operation): Promise<Played> => ({ operation, answer: await play(doors, before, operation) })),
+    );
+    played.forEach(onAnswer);
+    const after = explain(course.models, played, precedes);
+    if (after.length === 0) throw new Error(unexplained(before, played));
+    course.models = after;
+  }
+
+  toString(): string {
+    return this.#wishes.map((wish) => JSON.stringify(wish)).join(' with ');
+  }
+}
+
+function unexplained(before: Model, played: readonly Played[]): string {
+  const lines = played.map(({ operation, answer }) => {
+    const given = answer.kind === 'sold' ? answer.purchase : undefined;
+    const alone = predict(before, operation, given).answer;
+    return `${JSON.stringify(operation)}\n    was answered ${JSON.stringify(answer)}\n    alone, it would be ${JSON.stringify(alone)}`;
+  });
+  return ['no order explains these answers:', ...lines].join('\n  ');
+}
+
+const door = fc.nat({ max: doorCount - 1 });
+// One in eleven goes to the id that is no event's.
+const event = fc.oneof({ weight: 10, arbitrary: fc.nat({ max: eventCount - 2 }) }, { weight: 1, arbitrary: fc.constant(eventCount - 1) });
+const quantity = fc.integer({ min: 1, max: quantityMax });
+const key = fc.constantFrom(...keys);
+const nth = fc.nat({ max: 50 });
+
+const keyless = fc.record({ do: fc.constant('buy' as const), door, event, quantity, key: fc.constant(undefined) });
+const keyed = fc.record({ do: fc.constant('buy' as const), door, event, quantity, key });
+const retry = fc.record({ do: fc.constant('retry' as const), door, nth });
+const reuse = fc.record({ do: fc.constant('reuse' as const), door, nth });
+const rest = fc.record({ do: fc.constant('buy the rest' as const), door, event });
+const lookUp = fc.record({ do: fc.constant('look up again' as const), door, nth, event });
+const read = fc.record({ do: fc.constant('read' as const), door, event });
+const limit = fc.record({ do: fc.constant('limit' as const), door, event, limit: quantity });
+
+const alone: fc.Arbitrary<Wish>[] = [keyless, keyed, rest, retry, reuse, lookUp, read, limit];
+/** One purchase with one key, sent again and again before it was answered, to any door. */
+const duplicates = fc
+  .tuple(keyed, fc.array(door, { minLength: 2, maxLength: 6 }))
+  .map(([bought, doors]): Wish[] => doors.map((to) => ({ ...bought, door: to })));
+const buyers = fc.array(fc.oneof(keyless, keyed, rest, retry, reuse), { minLength: 2, maxLength: 7 });
+const everybody = fc.array(fc.oneof(keyless, ...alone), { minLength: 2, maxLength: 7 });
+
+/** Who comes at once: nobody, so that every command is one operation; buyers; or everybody, the admin and readers too. */
+export type Crowd = 'nobody' | 'buyers' | 'everybody';
+
+export function commands(crowd: Crowd) {
+  const crowds: Record<Crowd, fc.Arbitrary<readonly Wish[]>[]> = {
+    nobody: [],
+    buyers: [duplicates, buyers],
+    everybody: [duplicates, buyers, everybody],
+  };
+  const single = alone.map((wish) => wish.map((one): readonly Wish[] => [one]));
+  const all = [...single, ...crowds[crowd]].map((wishes) => wishes.map((some) => new AtOnce(some)));
+  return fc.commands(all, { maxCommands: 24, size: 'max' });
+}
+
+/** The quotas of the events: small, so that most histories come to the end of the sale and go on after it. */
+export const quotas = fc.tuple(...Array.from({ length: eventCount - 1 }, () => fc.integer({ min: 1, max: 16 })));

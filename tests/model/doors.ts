@@ -1,0 +1,122 @@
+/**
+ * A door is one replica as its callers see it: what the model has an opinion about, and no more. There are two kinds, with
+ * and without HTTP, and histories are played on several doors of one database.
+ */
+import type { Pool } from '../../src/db/client.js';
+import { createAvailability } from '../../src/sale/availability.js';
+import type { Outcome } from '../../src/sale/outcome.js';
+import type { EventRow } from '../../src/sql/readEvents.js';
+import { type Purchase, readPurchase } from '../../src/sql/readPurchase.js';
+import { updateEvent } from '../../src/sql/updateEvent.js';
+import { type Answer as HttpAnswer, buy, changeLimit, send } from '../helpers/client.js';
+import { request, type Seller } from '../helpers/sales.js';
+import { type Answer, type Model, type Operation, type Precedes } from './model.js';
+
+export interface Door {
+  buy(eventId: string, quantity: number, key: string | undefined): Promise<Answer>;
+  read(eventId: string): Promise<Answer>;
+  lookUp(eventId: string, purchaseId: string): Promise<Answer>;
+  limit(eventId: string, limit: number): Promise<Answer>;
+}
+
+/** Plays one operation; whatever is thrown is an answer too, and a wrong one. */
+export async function play(doors: readonly Door[], model: Model, operation: Operation): Promise<Answer> {
+  const [door, eventId] = [doors[operation.door]!, model.events[operation.event]!.id];
+  try {
+    switch (operation.do) {
+      case 'buy':
+        return await door.buy(eventId, operation.quantity, operation.key);
+      case 'read':
+        return await door.read(eventId);
+      case 'look up':
+        return await door.lookUp(eventId, operation.purchaseId);
+      case 'limit':
+        return await door.limit(eventId, operation.limit);
+    }
+  } catch (error) {
+    return { kind: 'fault', error: String(error instanceof Error ? (error.cause ?? error) : error) };
+  }
+}
+
+/** Without HTTP, what is sent first arrives first; and one door serves the buyers of an event as they come. */
+export const firstComeFirstServed: Precedes = (first, second) =>
+  first.do === 'buy' && second.do === 'buy' && first.door === second.door && first.event === second.event;
+
+/** @param pool for reads and the admin; the seller has its own */
+export function saleDoor(pool: Pool, seller: Seller): Door {
+  const bounds = { lineMax: 1_000, lineMaxPerKey: 1_000, deadlineMs: 5_000 };
+  const availability = createAvailability(pool, { ...bounds, queriesInFlightMax: 1, batchReadsMax: 500 });
+  const shown = ({ available, maxPurchaseLimit }: EventRow): Answer => ({ kind: 'event', available, limit: maxPurchaseLimit });
+  return {
+    buy: async (eventId, quantity, key) => {
+      const outcome = await seller.sell(eventId, request(quantity, key));
+      return outcome.kind === 'sold' ? { ...outcome, purchase: plainly(outcome.purchase) } : outcome;
+    },
+    read: async (eventId) => {
+      const outcome = await availability.read(eventId);
+      return outcome.kind === 'found' ? shown(outcome.event) : outcome;
+    },
+    lookUp: async (eventId, purchaseId) => {
+      const purchase = await readPurchase(pool.prisma, eventId, purchaseId);
+      return purchase ? { kind: 'purchase', purchase } : { kind: 'purchase-not-found' };
+    },
+    limit: async (eventId, maxPurchaseLimit) => {
+      const event = await updateEvent(pool.prisma, eventId, { maxPurchaseLimit });
+      return event ? shown(event) : { kind: 'event-not-found' };
+    },
+  };
+}
+
+/** A seller may know more of a purchase than it has to say. */
+function plainly({ id, eventId, quantity, createdAt, ticketIds }: Purchase): Purchase {
+  return { id, eventId, quantity, createdAt, ticketIds };
+}
+
+export function httpDoor(address: string): Door {
+  const events = `${address}/events`;
+  return {
+    buy: async (eventId, quantity, key) => {
+      const answer = await buy(address, eventId, quantity, key?.padEnd(16, '.'));
+      if (answer.status !== 201) return refusalOf(answer);
+      if (answer.headers.get('Location') !== `/events/${eventId}/purchases/${answer.body.id}`) return unexpected(answer);
+      return { kind: 'sold', purchase: purchaseOf(answer), replayed: answer.headers.get('Idempotency-Replayed') === 'true' };
+    },
+    read: async (eventId) => eventOf(await send(`${events}/${eventId}`)),
+    lookUp: async (eventId, purchaseId) => {
+      const answer = await send(`${events}/${eventId}/purchases/${purchaseId}`);
+      return answer.status === 200 ? { kind: 'purchase', purchase: purchaseOf(answer) } : refusalOf(answer);
+    },
+    limit: async (eventId, limit) => eventOf(await changeLimit(address, eventId, limit)),
+  };
+}
+
+function purchaseOf({ body }: HttpAnswer): Purchase {
+  const ticketIds = body.tickets.map((ticket) => ticket.id);
+  return { id: body.id, eventId: String(body['event_id']), quantity: Number(body['quantity']), createdAt: timeOf(body), ticketIds };
+}
+
+const timeOf = (body: HttpAnswer['body']) => new Date(String(body['created_at']));
+
+function eventOf(answer: HttpAnswer): Answer {
+  if (answer.status !== 200) return refusalOf(answer);
+  return { kind: 'event', available: Number(answer.body['available_quantity']), limit: Number(answer.body['max_purchase_limit']) };
+}
+
+/** The codes of the contract are the outcomes of the sale; each has one status. */
+function refusalOf(answer: HttpAnswer): Answer {
+  const { status, body } = answer;
+  const available = Number(body['available_quantity']);
+  const refusals: Record<string, Outcome | Answer> = {
+    '404 event-not-found': { kind: 'event-not-found' },
+    '404 purchase-not-found': { kind: 'purchase-not-found' },
+    '409 sold-out': available === 0 ? { kind: 'sold-out' } : unexpected(answer),
+    '409 insufficient-availability': { kind: 'insufficient-availability', available },
+    '422 purchase-limit-exceeded': { kind: 'purchase-limit-exceeded', maxPurchaseLimit: Number(body['max_purchase_limit']) },
+    '422 idempotency-key-reused': { kind: 'idempotency-key-reused' },
+  };
+  return refusals[`${String(status)} ${body.code}`] ?? unexpected(answer);
+}
+
+function unexpected({ status, body }: HttpAnswer): Answer {
+  return { kind: 'fault', error: `${String(status)} ${JSON.stringify(body)}` };
+}

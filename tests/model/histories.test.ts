@@ -1,0 +1,139 @@
+/**
+ * Goal: whatever callers do, in whatever order or at once, through whichever replica, every answer is one that a shop which
+ * serves one caller after the other would give; and the books are balanced afterwards.
+ * Method: random histories of commands, played on a model and on two replicas over one database. Two kinds of replica: two
+ * sales with pools, lines and memories of their own, because everything that could make replicas disagree is there, and
+ * a history takes milliseconds; and, fewer, two whole replicas over HTTP. `MODEL_SEED` plays the histories of a seed again.
+ */
+import { randomInt } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { v7 as uuidv7 } from 'uuid';
+import type { Pool } from '../../src/db/client.js';
+import { plainSale } from '../contract/plainSale.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { openTestPool } from '../helpers/pool.js';
+import { type Replica, startReplica } from '../helpers/replica.js';
+import { expectConserved, groupCommitSale, newEvent, type Seller } from '../helpers/sales.js';
+import { brokenDoors } from './brokenDoors.js';
+import { commands, type Course, type Crowd, quotas, type Real } from './commands.js';
+import { type Door, firstComeFirstServed, httpDoor, saleDoor } from './doors.js';
+import { type Model, soldOf } from './model.js';
+
+const seed = Number(process.env['MODEL_SEED'] ?? randomInt(2 ** 31));
+
+let database: TestDatabase;
+let pools: [Pool, Pool];
+let sellers: [Seller, Seller];
+let replicas: Replica[];
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pools = [openTestPool(database.url), openTestPool(database.url)];
+  // Batches of three at one of the doors: a crowd is then more than one batch.
+  sellers = [groupCommitSale(pools[0]), groupCommitSale(pools[1], { batchRequestsMax: 3 })];
+  replicas = [await startReplica(database.url), await startReplica(database.url)];
+});
+afterAll(async () => {
+  await Promise.all([...sellers, ...replicas].map((one) => one.close()));
+  await Promise.all(pools.map((pool) => pool.close()));
+  await database.drop();
+});
+
+const saleDoors = () => [saleDoor(pools[0], sellers[0]), saleDoor(pools[1], sellers[1])];
+
+async function newModel([first, second]: readonly number[]): Promise<Model> {
+  const limit = 4;
+  const events = await Promise.all([first!, second!].map(async (quota) => ({ id: await newEvent(pools[0], quota, limit), quota })));
+  const never = { id: uuidv7(), quota: 0, limit, exists: false };
+  return { events: [...events.map((event) => ({ ...event, limit, exists: true })), never], purchases: [] };
+}
+
+/** The books of every event, and that each purchase can be looked up as it was answered. */
+async function expectKept(model: Model, doors: readonly Door[]): Promise<void> {
+  for (const [index, event] of model.events.entries()) if (event.exists) await expectConserved(pools[0], event.id, soldOf(model, index));
+  const looked = await Promise.all(
+    doors.flatMap((door) => model.purchases.map(({ purchase }) => door.lookUp(purchase.eventId, purchase.id))),
+  );
+  expect(looked).toEqual(doors.flatMap(() => model.purchases.map(({ purchase }) => ({ kind: 'purchase', purchase }))));
+}
+
+interface Play {
+  readonly runs: number;
+  readonly crowd: Crowd;
+  /** Doors for one history. */
+  readonly open: () => readonly Door[];
+  readonly precedes?: Real['precedes'];
+  /** End at the first history that is not explained, without looking for a shorter one. */
+  readonly endOnFailure?: boolean;
+}
+
+/** @returns how it went, and how often each kind of answer was given */
+async function playHistories({ runs, crowd, open, precedes = () => false, endOnFailure = false }: Play) {
+  const answers = new Map<string, number>();
+  const onAnswer: Real['onAnswer'] = ({ answer }) => {
+    const kind = answer.kind === 'sold' && answer.replayed ? 'replayed' : answer.kind;
+    answers.set(kind, (answers.get(kind) ?? 0) + 1);
+  };
+  const property = fc.asyncProperty(quotas, commands(crowd), async (quotaOf, history) => {
+    const course: Course = { models: [await newModel(quotaOf)] };
+    const real = { doors: open(), precedes, onAnswer };
+    await fc.asyncModelRun(() => ({ model: course, real }), history);
+    await expectKept(course.models[0]!, real.doors);
+  });
+  const went = await fc.check(property, { seed, numRuns: runs, endOnFailure });
+  return { went, answers };
+}
+
+async function expectExplained(playing: Play): Promise<void> {
+  const { went, answers } = await playHistories(playing);
+  process.stderr.write(JSON.stringify([...answers]) + '\n');
+  if (went.failed) throw new Error(fc.defaultReportMessage(went), { cause: went.errorInstance });
+  // Histories that never came to the end of a sale, say, would prove little.
+  expect([...answers.keys()].sort()).toEqual([
+    'event',
+    'event-not-found',
+    'idempotency-key-reused',
+    'insufficient-availability',
+    'purchase',
+    'purchase-limit-exceeded',
+    'purchase-not-found',
+    'replayed',
+    'sold',
+    'sold-out',
+  ]);
+}
+
+/** The negative controls: no history of the seed can go well all the way. */
+async function expectCaught(playing: Play): Promise<void> {
+  const { went } = await playHistories({ ...playing, endOnFailure: true });
+  process.stderr.write(`caught after ${String(went.numRuns)} ${String((went.errorInstance as Error)?.message).slice(0, 500)}\n`);
+  expect(went.failed).toBe(true);
+}
+
+describe(`histories of seed ${String(seed)}`, () => {
+  test('the model agrees with the plain sale, which serves one buyer after the other', async () => {
+    const seller = plainSale(pools[0]);
+    const open = () => [saleDoor(pools[0], seller), saleDoor(pools[1], seller)];
+    await expectExplained({ runs: 20, crowd: 'buyers', open });
+  });
+
+  test('two sales over one database answer as the model does, first come first served', async () => {
+    await expectExplained({ runs: 120, crowd: 'everybody', open: saleDoors, precedes: firstComeFirstServed });
+  });
+
+  test('two replicas answer over HTTP as the model does', async () => {
+    await expectExplained({ runs: 25, crowd: 'everybody', open: () => replicas.map(({ address }) => httpDoor(address)) });
+  });
+
+  test('a plain sale at each replica, without a lock, does well until buyers come at once, and is then caught', async () => {
+    const open = () => pools.map((pool) => saleDoor(pool, plainSale(pool)));
+    await expectExplained({ runs: 20, crowd: 'nobody', open });
+    await expectCaught({ runs: 100, crowd: 'buyers', open });
+  });
+
+  test.each(Object.entries(brokenDoors))('the model catches a replica that %s', async (_defect, broken) => {
+    const open = () => saleDoors().map((door) => broken(door, pools[0]));
+    await expectCaught({ runs: 150, crowd: 'everybody', open, precedes: firstComeFirstServed });
+  });
+});
