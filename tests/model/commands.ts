@@ -7,23 +7,24 @@ import { explain, type Model, type Operation, type Played, type Precedes, predic
 
 /** Two doors, two events, and one id that is no event's. */
 export const doorCount = 2;
-const eventCount = 3;
 /** Few, so that they meet again and on both events. */
 const keys = ['a', 'b', 'c', 'd', 'e'];
 const quantityMax = 5;
 
-/**
- * An operation, or one that depends on the history: on the `nth` purchase, counted round and round, or on what is left.
- */
+/** An operation, or one that depends on the history: on the `nth` of something, counted round and round, or on what is left. */
 export type Wish =
   | Operation
+  /** The same as before, whatever it was answered. */
+  | { readonly do: 'ask again'; readonly door: number; readonly nth: number }
+  /** The same key and body as a purchase, or another body. */
   | { readonly do: 'retry'; readonly door: number; readonly nth: number }
   | { readonly do: 'reuse'; readonly door: number; readonly nth: number }
   | { readonly do: 'buy the rest'; readonly door: number; readonly event: number }
   | { readonly do: 'look up again'; readonly door: number; readonly nth: number; readonly event: number };
 
-/** @returns undefined if the history has bought nothing yet that the wish could mean */
-function toOperation(wish: Wish, model: Model): Operation | undefined {
+/** @returns undefined if nothing has happened yet that the wish could mean */
+function toOperation(wish: Wish, { asked, models }: Course): Operation | undefined {
+  const model = models[0]!;
   const { purchases } = model;
   if (wish.do === 'buy the rest') {
     const left = model.events[wish.event]!.quota - soldOf(model, wish.event);
@@ -32,6 +33,10 @@ function toOperation(wish: Wish, model: Model): Operation | undefined {
   if (wish.do === 'look up again') {
     const found = purchases[wish.nth % purchases.length];
     return found && { do: 'look up', door: wish.door, event: wish.event, purchaseId: found.purchase.id };
+  }
+  if (wish.do === 'ask again') {
+    const found = asked[wish.nth % asked.length];
+    return found && { ...found, door: wish.door };
   }
   if (wish.do !== 'retry' && wish.do !== 'reuse') return wish;
   const keyed = purchases.filter((bought) => bought.key !== undefined);
@@ -54,6 +59,8 @@ export interface Real {
 export interface Course {
   /** What may be; several only as long as no answer has told them apart. They have the same events and purchases. */
   models: readonly Model[];
+  /** Every attempt to buy with a key. */
+  asked: readonly Operation[];
 }
 
 class AtOnce implements fc.AsyncCommand<Course, Real> {
@@ -64,12 +71,12 @@ class AtOnce implements fc.AsyncCommand<Course, Real> {
   }
 
   check(course: Readonly<Course>): boolean {
-    return this.#wishes.some((wish) => toOperation(wish, course.models[0]!) !== undefined);
+    return this.#wishes.some((wish) => toOperation(wish, course) !== undefined);
   }
 
   async run(course: Course, { doors, precedes, onAnswer }: Real): Promise<void> {
     const before = course.models[0]!;
-    const operations = this.#wishes.flatMap((wish) => toOperation(wish, before) ?? []);
+    const operations = this.#wishes.flatMap((wish) => toOperation(wish, course) ?? []);
     const played = await Promise.all(
       operations.map(async (operation): Promise<Played> => ({ operation, answer: await play(doors, before, operation) })),
     );
@@ -77,6 +84,7 @@ class AtOnce implements fc.AsyncCommand<Course, Real> {
     const after = explain(course.models, played, precedes);
     if (after.length === 0) throw new Error(unexplained(before, played));
     course.models = after;
+    course.asked = [...course.asked, ...operations.filter((operation) => operation.do === 'buy' && operation.key !== undefined)];
   }
 
   toString(): string {
@@ -94,14 +102,15 @@ function unexplained(before: Model, played: readonly Played[]): string {
 }
 
 const door = fc.nat({ max: doorCount - 1 });
-// One in eleven goes to the id that is no event's.
-const event = fc.oneof({ weight: 10, arbitrary: fc.nat({ max: eventCount - 2 }) }, { weight: 1, arbitrary: fc.constant(eventCount - 1) });
+/** Mostly the first, sometimes the second, seldom the id that is no event's. */
+const event = fc.oneof(...[12, 4, 1].map((weight, index) => ({ weight, arbitrary: fc.constant(index) })));
 const quantity = fc.integer({ min: 1, max: quantityMax });
 const key = fc.constantFrom(...keys);
 const nth = fc.nat({ max: 50 });
 
 const keyless = fc.record({ do: fc.constant('buy' as const), door, event, quantity, key: fc.constant(undefined) });
 const keyed = fc.record({ do: fc.constant('buy' as const), door, event, quantity, key });
+const again = fc.record({ do: fc.constant('ask again' as const), door, nth });
 const retry = fc.record({ do: fc.constant('retry' as const), door, nth });
 const reuse = fc.record({ do: fc.constant('reuse' as const), door, nth });
 const rest = fc.record({ do: fc.constant('buy the rest' as const), door, event });
@@ -109,12 +118,14 @@ const lookUp = fc.record({ do: fc.constant('look up again' as const), door, nth,
 const read = fc.record({ do: fc.constant('read' as const), door, event });
 const limit = fc.record({ do: fc.constant('limit' as const), door, event, limit: quantity });
 
-const alone: fc.Arbitrary<Wish>[] = [keyless, keyed, rest, retry, reuse, lookUp, read, limit];
+const alone: fc.Arbitrary<Wish>[] = [keyless, keyed, rest, again, retry, reuse, lookUp, read, limit, limit];
+/** A page that several people refresh, each at a replica of his own. */
+const readers = event.map((one): Wish[] => Array.from({ length: doorCount }, (_, to) => ({ do: 'read', door: to, event: one })));
 /** One purchase with one key, sent again and again before it was answered, to any door. */
 const duplicates = fc
   .tuple(keyed, fc.array(door, { minLength: 2, maxLength: 6 }))
   .map(([bought, doors]): Wish[] => doors.map((to) => ({ ...bought, door: to })));
-const buyers = fc.array(fc.oneof(keyless, keyed, rest, retry, reuse), { minLength: 2, maxLength: 7 });
+const buyers = fc.array(fc.oneof(keyless, keyed, rest, again, retry, reuse), { minLength: 2, maxLength: 7 });
 const everybody = fc.array(fc.oneof(keyless, ...alone), { minLength: 2, maxLength: 7 });
 
 /** Who comes at once: nobody, so that every command is one operation; buyers; or everybody, the admin and readers too. */
@@ -127,9 +138,9 @@ export function commands(crowd: Crowd) {
     everybody: [duplicates, buyers, everybody],
   };
   const single = alone.map((wish) => wish.map((one): readonly Wish[] => [one]));
-  const all = [...single, ...crowds[crowd]].map((wishes) => wishes.map((some) => new AtOnce(some)));
+  const all = [...single, readers, readers, ...crowds[crowd]].map((wishes) => wishes.map((some) => new AtOnce(some)));
   return fc.commands(all, { maxCommands: 24, size: 'max' });
 }
 
 /** The quotas of the events: small, so that most histories come to the end of the sale and go on after it. */
-export const quotas = fc.tuple(...Array.from({ length: eventCount - 1 }, () => fc.integer({ min: 1, max: 16 })));
+export const quotas = fc.tuple(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 16 }));

@@ -68,15 +68,12 @@ interface Play {
   readonly endOnFailure?: boolean;
 }
 
-/** @returns how it went, and how often each kind of answer was given */
+/** @returns how it went, and the kinds of answers that were given */
 async function playHistories({ runs, crowd, open, precedes = () => false, endOnFailure = false }: Play) {
-  const answers = new Map<string, number>();
-  const onAnswer: Real['onAnswer'] = ({ answer }) => {
-    const kind = answer.kind === 'sold' && answer.replayed ? 'replayed' : answer.kind;
-    answers.set(kind, (answers.get(kind) ?? 0) + 1);
-  };
+  const answers = new Set<string>();
+  const onAnswer: Real['onAnswer'] = ({ answer }) => answers.add(answer.kind === 'sold' && answer.replayed ? 'replayed' : answer.kind);
   const property = fc.asyncProperty(quotas, commands(crowd), async (quotaOf, history) => {
-    const course: Course = { models: [await newModel(quotaOf)] };
+    const course: Course = { models: [await newModel(quotaOf)], asked: [] };
     const real = { doors: open(), precedes, onAnswer };
     await fc.asyncModelRun(() => ({ model: course, real }), history);
     await expectKept(course.models[0]!, real.doors);
@@ -85,29 +82,16 @@ async function playHistories({ runs, crowd, open, precedes = () => false, endOnF
   return { went, answers };
 }
 
-async function expectExplained(playing: Play): Promise<void> {
+/** @returns the kinds of answers that were given */
+async function expectExplained(playing: Play): Promise<string[]> {
   const { went, answers } = await playHistories(playing);
-  process.stderr.write(JSON.stringify([...answers]) + '\n');
   if (went.failed) throw new Error(fc.defaultReportMessage(went), { cause: went.errorInstance });
-  // Histories that never came to the end of a sale, say, would prove little.
-  expect([...answers.keys()].sort()).toEqual([
-    'event',
-    'event-not-found',
-    'idempotency-key-reused',
-    'insufficient-availability',
-    'purchase',
-    'purchase-limit-exceeded',
-    'purchase-not-found',
-    'replayed',
-    'sold',
-    'sold-out',
-  ]);
+  return [...answers].sort();
 }
 
 /** The negative controls: no history of the seed can go well all the way. */
 async function expectCaught(playing: Play): Promise<void> {
   const { went } = await playHistories({ ...playing, endOnFailure: true });
-  process.stderr.write(`caught after ${String(went.numRuns)} ${String((went.errorInstance as Error)?.message).slice(0, 500)}\n`);
   expect(went.failed).toBe(true);
 }
 
@@ -119,7 +103,20 @@ describe(`histories of seed ${String(seed)}`, () => {
   });
 
   test('two sales over one database answer as the model does, first come first served', async () => {
-    await expectExplained({ runs: 120, crowd: 'everybody', open: saleDoors, precedes: firstComeFirstServed });
+    const answers = await expectExplained({ runs: 120, crowd: 'everybody', open: saleDoors, precedes: firstComeFirstServed });
+    // Histories that never come to the end of a sale, say, would prove little.
+    expect(answers).toEqual([
+      'event',
+      'event-not-found',
+      'idempotency-key-reused',
+      'insufficient-availability',
+      'purchase',
+      'purchase-limit-exceeded',
+      'purchase-not-found',
+      'replayed',
+      'sold',
+      'sold-out',
+    ]);
   });
 
   test('two replicas answer over HTTP as the model does', async () => {
@@ -129,11 +126,11 @@ describe(`histories of seed ${String(seed)}`, () => {
   test('a plain sale at each replica, without a lock, does well until buyers come at once, and is then caught', async () => {
     const open = () => pools.map((pool) => saleDoor(pool, plainSale(pool)));
     await expectExplained({ runs: 20, crowd: 'nobody', open });
-    await expectCaught({ runs: 100, crowd: 'buyers', open });
+    await expectCaught({ runs: 200, crowd: 'buyers', open });
   });
 
   test.each(Object.entries(brokenDoors))('the model catches a replica that %s', async (_defect, broken) => {
     const open = () => saleDoors().map((door) => broken(door, pools[0]));
-    await expectCaught({ runs: 150, crowd: 'everybody', open, precedes: firstComeFirstServed });
+    await expectCaught({ runs: 200, crowd: 'everybody', open, precedes: firstComeFirstServed });
   });
 });

@@ -140,12 +140,12 @@ interface Course {
  * @returns what may be afterwards; nothing if no order explains the answers
  */
 export function explain(models: readonly Model[], played: readonly Played[], precedes: Precedes = () => false): readonly Model[] {
-  let courses: readonly Course[] = models.map((model) => ({ served: 0, model }));
-  for (let length = 0; length < played.length; length += 1) {
-    const longer = courses.flatMap((course) => played.flatMap((_, index) => serve(course, played, index, precedes) ?? []));
-    courses = [...new Map(longer.map((course) => [nameOf(course), course])).values()];
-  }
-  return courses.map((course) => course.model);
+  const longer = (courses: readonly Course[]): readonly Course[] => {
+    const found = courses.flatMap((course) => played.flatMap((_, index) => serve(course, played, index, precedes) ?? []));
+    return [...new Map(found.map((course) => [nameOf(course), course])).values()];
+  };
+  const start: readonly Course[] = models.map((model) => ({ served: 0, model }));
+  return played.reduce((courses) => longer(courses), start).map((course) => course.model);
 }
 
 function serve({ served, model }: Course, played: readonly Played[], index: number, precedes: Precedes): Course | undefined {
