@@ -1,0 +1,155 @@
+/**
+ * Goal: who waited for the event's row sees everything that the one before him did.
+ * Method: two buyers of the last ticket, the second waiting for the first. A statement that locks and looks at once has the
+ * snapshot from before its wait, and is the wrong variant; locking first and looking in a second statement is the right one.
+ */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Pool } from '../../src/db/client.js';
+import type { PurchaseRequest } from '../../src/sale/outcome.js';
+import { sellBatch } from '../../src/sale/sellBatch.js';
+import { lockEvent } from '../../src/sql/lockEvent.js';
+import { recallPurchases } from '../../src/sql/recallPurchases.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { openTestPool } from '../helpers/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request } from '../helpers/sales.js';
+import { insertPurchase, later, type Session, take, untilBlockedBy, withSessions } from './sessions.js';
+
+let database: TestDatabase;
+let pool: Pool;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = openTestPool(database.url, {
+    lockTimeoutMs: 15_000,
+    statementTimeoutMs: 16_000,
+    transactionTimeoutMs: 17_000,
+    clientDeadlineMs: 18_000,
+  });
+});
+afterAll(async () => {
+  await pool.close();
+  await database.drop();
+});
+
+interface Books {
+  readonly quota: number;
+  readonly sold: number;
+}
+
+/** The wrong variant. */
+async function lockAndCount(session: Session, eventId: string): Promise<Books> {
+  const { rows } = await session.query<Books>(
+    `WITH locked AS (SELECT total_quota AS quota FROM events WHERE id = $1 FOR UPDATE),
+          counted AS (SELECT count(*)::int AS sold FROM tickets WHERE event_id = $1)
+     SELECT quota, sold FROM locked, counted`,
+    [eventId],
+  );
+  return rows[0]!;
+}
+
+async function lockThenCount(session: Session, eventId: string): Promise<Books> {
+  const locked = await session.query<{ quota: number }>('SELECT total_quota AS quota FROM events WHERE id = $1 FOR UPDATE', [eventId]);
+  const counted = await session.query<{ sold: number }>('SELECT count(*)::int AS sold FROM tickets WHERE event_id = $1', [eventId]);
+  return { ...locked.rows[0]!, ...counted.rows[0]! };
+}
+
+/** Sells one ticket by counting, in a transaction that stays open. */
+async function sellByCounting(session: Session, eventId: string, read: typeof lockAndCount): Promise<'sold' | 'sold-out'> {
+  await session.query('BEGIN');
+  const { quota, sold } = await read(session, eventId);
+  if (sold >= quota) return 'sold-out';
+  await session.query('UPDATE events SET available = $2 WHERE id = $1', [eventId, quota - sold - 1]);
+  await insertPurchase(session, eventId, request(1));
+  return 'sold';
+}
+
+/** @returns what the second of two buyers was told, who waited for the first */
+async function sellTheLastTwice(eventId: string, read: typeof lockAndCount): Promise<string> {
+  return withSessions(database.url, 2, async (first, second) => {
+    await expect(sellByCounting(first!, eventId, read)).resolves.toBe('sold');
+    const waiting = later(sellByCounting(second!, eventId, read));
+    await untilBlockedBy(database.sql, first!.pid);
+    await first!.query('COMMIT');
+    const told = await waiting;
+    await second!.query('COMMIT');
+    return told;
+  });
+}
+
+test('one statement that locks and counts sells the last ticket twice, and keeps every CHECK', async () => {
+  const eventId = await newEvent(pool, 1);
+  await expect(sellTheLastTwice(eventId, lockAndCount)).resolves.toBe('sold');
+  await expect(expectConserved(pool, eventId, 1)).rejects.toThrow();
+  const { rows } = await database.sql.query('SELECT available FROM events WHERE id = $1', [eventId]);
+  expect(rows).toEqual([{ available: 0 }]);
+});
+
+test('a second statement after the lock counts what was sold meanwhile', async () => {
+  const eventId = await newEvent(pool, 1);
+  await expect(sellTheLastTwice(eventId, lockThenCount)).resolves.toBe('sold-out');
+  await expectConserved(pool, eventId, 1);
+});
+
+/** Another session buys, and commits when somebody is seen to wait for it. @returns what the one who waited was told */
+async function whileAnotherBuys<T>(eventId: string, bought: PurchaseRequest, work: () => Promise<T>): Promise<T> {
+  return withSessions(database.url, 1, async (other) => {
+    await other!.query('BEGIN');
+    await take(other!, eventId, bought.quantity);
+    await insertPurchase(other!, eventId, bought);
+    const waiting = later(work());
+    await untilBlockedBy(database.sql, other!.pid);
+    await other!.query('COMMIT');
+    return waiting;
+  });
+}
+
+test.each([
+  ['the careful path', (eventId: string, wanted: PurchaseRequest) => sellBatch(pool, eventId, [wanted])],
+  ['the sale', async (eventId: string, wanted: PurchaseRequest) => [await groupCommitSale(pool).sell(eventId, wanted)]],
+])('%s, having waited for the last ticket, refuses', async (_name, sell) => {
+  const eventId = await newEvent(pool, 1);
+  await expect(whileAnotherBuys(eventId, request(1), () => sell(eventId, request(1)))).resolves.toEqual([{ kind: 'sold-out' }]);
+  await expectConserved(pool, eventId, 1);
+});
+
+test('having waited, a batch sells exactly what was left over', async () => {
+  const eventId = await newEvent(pool, 5);
+  const requests = [request(3), request(2), request(1)];
+  const outcomes = await whileAnotherBuys(eventId, request(3), () => sellBatch(pool, eventId, requests));
+  expect(outcomes).toMatchObject([{ kind: 'insufficient-availability', available: 2 }, { kind: 'sold' }, { kind: 'sold-out' }]);
+  await expectConserved(pool, eventId, 5);
+});
+
+/** The wrong variant of recall: the lock and the look for the key at once. */
+async function lockAndRecall(session: Session, eventId: string, key: string): Promise<{ available: number; id: string | null }> {
+  const { rows } = await session.query<{ available: number; id: string | null }>(
+    `WITH locked AS (SELECT available FROM events WHERE id = $1 FOR NO KEY UPDATE),
+          recalled AS (SELECT id FROM purchases WHERE event_id = $1 AND idempotency_key = $2)
+     SELECT available, (SELECT id FROM recalled) AS id FROM locked`,
+    [eventId, key],
+  );
+  return rows[0]!;
+}
+
+test('one statement that locks and recalls has the new row of the event, and misses the purchase that changed it', async () => {
+  const eventId = await newEvent(pool, 5);
+  const bought = request(2, 'key');
+  const told = await withSessions(database.url, 1, (session) =>
+    whileAnotherBuys(eventId, bought, () => lockAndRecall(session!, eventId, bought.idempotency!.key)),
+  );
+  expect(told).toEqual({ available: 3, id: null });
+  await expectConserved(pool, eventId, 2);
+});
+
+test('lock and recall, one after the other, find the purchase', async () => {
+  const eventId = await newEvent(pool, 5);
+  const bought = request(2, 'key');
+  const told = await whileAnotherBuys(eventId, bought, () =>
+    pool.prisma.$transaction(async (tx) => {
+      const locked = await lockEvent(tx, eventId);
+      return [locked?.available, await recallPurchases(tx, eventId, [], [bought.idempotency!.key])];
+    }, pool.transaction),
+  );
+  expect(told).toMatchObject([3, [{ purchase: { id: bought.purchaseId } }]]);
+  await expectConserved(pool, eventId, 2);
+});
