@@ -56,13 +56,13 @@ function buyBasket(prisma: PrismaClient, basket: Basket): Promise<string[]> {
 /** Buys a basket while a session holds the row of its second event, until the wait for it is seen and cancelled. */
 async function buyWithCancelledWait(prisma: PrismaClient, basket: Basket): Promise<string[]> {
   return withSessions(database.url, 1, async (holder) => {
-    await holder!.query('BEGIN');
-    await holder!.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [basket[1]![0]]);
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [basket[1]![0]]);
     const buying = later(buyBasket(prisma, basket));
-    const buyer = await untilBlockedBy(database.sql, holder!.pid);
-    await holder!.query('SELECT pg_cancel_backend($1)', [buyer]);
+    const buyer = await untilBlockedBy(database.sql, holder.pid);
+    await holder.query('SELECT pg_cancel_backend($1)', [buyer]);
     const outcome = await buying;
-    await holder!.query('ROLLBACK');
+    await holder.query('ROLLBACK');
     return outcome;
   });
 }
@@ -75,7 +75,7 @@ const newBasket = async (): Promise<Basket> => [
 test('the plain pool says that the first purchase was made, and nothing was', async () => {
   const basket = await newBasket();
   const [[eventId, first]] = basket as [Basket[0], Basket[1]];
-  await expect(buyWithCancelledWait(plain, basket)).resolves.toEqual([first!.purchaseId]);
+  await expect(buyWithCancelledWait(plain, basket)).resolves.toEqual([first.purchaseId]);
   await expect(readPurchase(pool.prisma, eventId, first.purchaseId)).resolves.toBeUndefined();
   for (const [event] of basket) await expectConserved(pool, event, 0);
 });
@@ -93,16 +93,16 @@ test('the pool of the sale says that nothing was committed, and the same basket 
 test('without Prisma too: COMMIT succeeds, and only its tag says that it was a ROLLBACK', async () => {
   const eventId = await newEvent(pool, 5);
   await withSessions(database.url, 2, async (holder, buyer) => {
-    await holder!.query('BEGIN');
-    await holder!.query('LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE');
-    await buyer!.query('BEGIN');
-    await buyer!.query('UPDATE events SET available = available - 1 WHERE id = $1', [eventId]);
-    const failing = later(buyer!.query('SELECT FROM tickets'));
-    await untilBlockedBy(database.sql, holder!.pid);
-    await holder!.query('SELECT pg_cancel_backend($1)', [buyer!.pid]);
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE');
+    await buyer.query('BEGIN');
+    await buyer.query('UPDATE events SET available = available - 1 WHERE id = $1', [eventId]);
+    const failing = later(buyer.query('SELECT FROM tickets'));
+    await untilBlockedBy(database.sql, holder.pid);
+    await holder.query('SELECT pg_cancel_backend($1)', [buyer.pid]);
     await expect(failing).rejects.toMatchObject({ code: '57014' });
-    await expect(buyer!.query('COMMIT')).resolves.toMatchObject({ command: 'ROLLBACK' });
-    await holder!.query('ROLLBACK');
+    await expect(buyer.query('COMMIT')).resolves.toMatchObject({ command: 'ROLLBACK' });
+    await holder.query('ROLLBACK');
   });
   await expectConserved(pool, eventId, 0);
 });

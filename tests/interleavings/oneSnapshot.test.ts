@@ -66,12 +66,12 @@ async function sellByCounting(session: Session, eventId: string, read: typeof lo
 /** @returns what the second of two buyers was told, who waited for the first */
 async function sellTheLastTwice(eventId: string, read: typeof lockAndCount): Promise<string> {
   return withSessions(database.url, 2, async (first, second) => {
-    await expect(sellByCounting(first!, eventId, read)).resolves.toBe('sold');
-    const waiting = later(sellByCounting(second!, eventId, read));
-    await untilBlockedBy(database.sql, first!.pid);
-    await first!.query('COMMIT');
+    await expect(sellByCounting(first, eventId, read)).resolves.toBe('sold');
+    const waiting = later(sellByCounting(second, eventId, read));
+    await untilBlockedBy(database.sql, first.pid);
+    await first.query('COMMIT');
     const told = await waiting;
-    await second!.query('COMMIT');
+    await second.query('COMMIT');
     return told;
   });
 }
@@ -93,12 +93,12 @@ test('a second statement after the lock counts what was sold meanwhile', async (
 /** Another session buys, and commits when somebody is seen to wait for it. @returns what the one who waited was told */
 async function whileAnotherBuys<T>(eventId: string, bought: PurchaseRequest, work: () => Promise<T>): Promise<T> {
   return withSessions(database.url, 1, async (other) => {
-    await other!.query('BEGIN');
-    await take(other!, eventId, bought.quantity);
-    await insertPurchase(other!, eventId, bought);
+    await other.query('BEGIN');
+    await take(other, eventId, bought.quantity);
+    await insertPurchase(other, eventId, bought);
     const waiting = later(work());
-    await untilBlockedBy(database.sql, other!.pid);
-    await other!.query('COMMIT');
+    await untilBlockedBy(database.sql, other.pid);
+    await other.query('COMMIT');
     return waiting;
   });
 }
@@ -135,7 +135,7 @@ test('one statement that locks and recalls has the new row of the event, and mis
   const eventId = await newEvent(pool, 5);
   const bought = request(2, 'key');
   const told = await withSessions(database.url, 1, (session) =>
-    whileAnotherBuys(eventId, bought, () => lockAndRecall(session!, eventId, bought.idempotency!.key)),
+    whileAnotherBuys(eventId, bought, () => lockAndRecall(session, eventId, bought.idempotency!.key)),
   );
   expect(told).toEqual({ available: 3, id: null });
   await expectConserved(pool, eventId, 2);

@@ -51,9 +51,9 @@ export function untilBlockedBy(watcher: pg.Pool, pid: number): Promise<number> {
   return untilThere(watcher, `wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(pid))`, [pid]);
 }
 
-/** @returns the session whose commit waits for the synchronous standby, other than `but` */
-export function untilWaitingForStandby(watcher: pg.Pool, but = 0): Promise<number> {
-  return untilThere(watcher, `wait_event = 'SyncRep' AND pid <> $1`, [but]);
+/** @returns the session whose commit waits for the synchronous standby */
+export function untilWaitingForStandby(watcher: pg.Pool): Promise<number> {
+  return untilThere(watcher, `wait_event = 'SyncRep'`, []);
 }
 
 /** Resolves when the session is no more: it cannot do anything later. */

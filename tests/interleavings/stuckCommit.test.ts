@@ -7,7 +7,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome, PurchaseRequest } from '../../src/sale/outcome.js';
-import { BatchFault, sellBatch } from '../../src/sale/sellBatch.js';
+import type { BatchFault } from '../../src/sale/sellBatch.js';
+import { sellBatch } from '../../src/sale/sellBatch.js';
 import { sellStraight } from '../../src/sale/sellStraight.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';

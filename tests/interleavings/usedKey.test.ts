@@ -58,16 +58,16 @@ test('one statement that inserts or selects finds neither row when it had to wai
   const eventId = await newEvent(pool, 5);
   const [bought, again] = [request(1, 'key'), request(1, 'key')];
   await withSessions(database.url, 2, async (first, second) => {
-    await first!.query('BEGIN');
-    await take(first!, eventId, 1);
-    await insertPurchase(first!, eventId, bought);
-    const waiting = later(insertOrSelect(second!, eventId, again));
-    await untilBlockedBy(database.sql, first!.pid);
-    await first!.query('COMMIT');
+    await first.query('BEGIN');
+    await take(first, eventId, 1);
+    await insertPurchase(first, eventId, bought);
+    const waiting = later(insertOrSelect(second, eventId, again));
+    await untilBlockedBy(database.sql, first.pid);
+    await first.query('COMMIT');
     await expect(waiting).resolves.toEqual([]);
-    await expect(select(second!, eventId, again)).resolves.toEqual([bought.purchaseId]);
+    await expect(select(second, eventId, again)).resolves.toEqual([bought.purchaseId]);
     // Without a wait it does what it seems to do, which is why the mistake is not seen.
-    await expect(insertOrSelect(second!, eventId, again)).resolves.toEqual([bought.purchaseId]);
+    await expect(insertOrSelect(second, eventId, again)).resolves.toEqual([bought.purchaseId]);
   });
   await expectConserved(pool, eventId, 1);
 });
@@ -83,14 +83,14 @@ async function sellWhileKeyIsTaken(
   end: 'COMMIT' | 'ROLLBACK',
 ) {
   return withSessions(database.url, 1, async (other) => {
-    await take(other!, eventId, bought.quantity);
-    await other!.query('BEGIN');
-    await insertPurchase(other!, eventId, bought);
+    await take(other, eventId, bought.quantity);
+    await other.query('BEGIN');
+    await insertPurchase(other, eventId, bought);
     const selling = later(Promise.all(wanted.map((each) => seller.sell(eventId, each))));
-    await untilBlockedBy(database.sql, other!.pid);
-    await other!.query(end);
+    await untilBlockedBy(database.sql, other.pid);
+    await other.query(end);
     const outcomes = await selling;
-    if (end === 'ROLLBACK') await take(other!, eventId, -bought.quantity);
+    if (end === 'ROLLBACK') await take(other, eventId, -bought.quantity);
     return outcomes;
   });
 }
@@ -125,13 +125,13 @@ test.each([
   if (path === 'careful') await another.sell(eventId, request(11));
   const wanted = [request(2, 'key'), request(2, 'key')] as const;
   const outcomes = await withSessions(database.url, 1, async (holder) => {
-    await holder!.query('BEGIN');
-    await take(holder!, eventId, 0);
+    await holder.query('BEGIN');
+    await take(holder, eventId, 0);
     const first = later(another.sell(eventId, wanted[0]));
-    const blocked = await untilBlockedBy(database.sql, holder!.pid);
+    const blocked = await untilBlockedBy(database.sql, holder.pid);
     const second = later(seller.sell(eventId, wanted[1]));
     await untilBlockedBy(database.sql, blocked);
-    await holder!.query('COMMIT');
+    await holder.query('COMMIT');
     return Promise.all([first, second]);
   });
   const purchase = { id: wanted[0].purchaseId };
