@@ -7,11 +7,8 @@ import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import type { PurchaseRequest } from '../../src/sale/outcome.js';
 
-export interface Session {
-  readonly pid: number;
-  readonly query: pg.Client['query'];
-  readonly end: () => Promise<void>;
-}
+/** One connection, and the number by which the server knows it. */
+export type Session = pg.Client & { readonly pid: number };
 
 export async function openSession(url: string): Promise<Session> {
   const client = new pg.Client({ connectionString: url, application_name: 'interleaving' });
@@ -20,7 +17,7 @@ export async function openSession(url: string): Promise<Session> {
   });
   await client.connect();
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  return { pid: rows[0]!.pid, query: client.query.bind(client) as pg.Client['query'], end: () => client.end() };
+  return Object.assign(client, { pid: rows[0]!.pid });
 }
 
 /** Runs a test in sessions of its own. */
@@ -68,7 +65,7 @@ export function later<T>(promise: Promise<T>): Promise<T> {
 }
 
 /** Writes a purchase and its tickets, and nothing else: what is available is for the test to say. */
-export async function insertPurchase(session: Pick<Session, 'query'>, eventId: string, bought: PurchaseRequest): Promise<void> {
+export async function insertPurchase(session: Session, eventId: string, bought: PurchaseRequest): Promise<void> {
   const { purchaseId, quantity, idempotency } = bought;
   await session.query(
     `INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at) VALUES ($1, $2, $3, $4, $5, now())`,
@@ -80,7 +77,7 @@ export async function insertPurchase(session: Pick<Session, 'query'>, eventId: s
 }
 
 /** Takes tickets off what is available, and with it the event's row lock until the end of the transaction. */
-export async function take(session: Pick<Session, 'query'>, eventId: string, quantity: number): Promise<void> {
+export async function take(session: Session, eventId: string, quantity: number): Promise<void> {
   const { rowCount } = await session.query('UPDATE events SET available = available - $2 WHERE id = $1', [eventId, quantity]);
   expect(rowCount).toBe(1);
 }
