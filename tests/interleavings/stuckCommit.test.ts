@@ -55,7 +55,7 @@ const openGate = () => gate.query('SELECT pg_advisory_unlock($1)', [gateLock]);
 type Attempt = (eventId: string, wanted: PurchaseRequest) => Promise<Outcome[] | undefined>;
 const attempts: [string, Attempt, BatchFault['happened']][] = [
   ['a careful attempt', (eventId, wanted) => sellBatch(hasty, eventId, [wanted]), 'perhaps'],
-  ['a straight attempt', (eventId, wanted) => sellStraight(hasty, eventId, [wanted]), 'perhaps later'],
+  ['a straight attempt', async (eventId, wanted) => (await sellStraight(hasty, [{ eventId, requests: [wanted] }]))[0], 'perhaps later'],
 ];
 
 /** An attempt whose commit is stuck, and whose connection is lost. @returns the session that is still at it */
