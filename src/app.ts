@@ -5,6 +5,7 @@ import type { PrismaClient } from './db/client.js';
 import type { Readiness } from './db/readiness.js';
 import { adminEvents } from './http/adminEvents.js';
 import { requireAdmin } from './http/auth.js';
+import { bounded } from './http/bounded.js';
 import { docs } from './http/docs.js';
 import { everyAnswer } from './http/everyAnswer.js';
 import { errorHandler, notFound } from './http/errors.js';
@@ -12,6 +13,7 @@ import { events } from './http/events.js';
 import type { Metrics } from './http/metrics.js';
 import { operations, requireKnownSchema } from './http/operations.js';
 import { purchases } from './http/purchases.js';
+import { limitRate } from './http/rateLimit.js';
 import type { Availability } from './sale/availability.js';
 import type { Sale } from './sale/sale.js';
 
@@ -25,6 +27,18 @@ export interface AppDeps {
   readonly readiness: Readiness;
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly limits: AppLimits;
+}
+
+export interface AppLimits {
+  /** Lists and look-ups that wait for a connection, each for one of its own. */
+  readonly lookupsInProgressMax: number;
+  /** The same for what the admin asks. */
+  readonly adminInProgressMax: number;
+  /** Of one client; 0: any number. */
+  readonly requestsPerMinuteMax: number;
+  /** Proxies in front whose word about the client's address is taken. */
+  readonly trustedProxies: number;
 }
 
 export function createApp(deps: AppDeps): Express {
@@ -32,15 +46,29 @@ export function createApp(deps: AppDeps): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  const { limits, metrics } = deps;
+  if (limits.trustedProxies > 0) app.set('trust proxy', limits.trustedProxies);
+  const share = (max: number, reason: string) =>
+    bounded(max, () => {
+      metrics.refused(reason);
+    });
+  const lookups = share(limits.lookupsInProgressMax, 'lookups full');
 
   app.use(everyAnswer);
+  if (limits.requestsPerMinuteMax > 0) {
+    app.use(
+      limitRate(limits.requestsPerMinuteMax, () => {
+        metrics.refused('rate limit');
+      }),
+    );
+  }
   // Express tries routes in order, so what is asked for most comes first.
   const known = requireKnownSchema(deps.readiness);
-  purchases(app, known, deps.sale, deps.reads);
-  events(app, known, deps.availability, deps.reads);
+  purchases(app, known, lookups, deps.sale, deps.reads);
+  events(app, known, lookups, deps.availability, deps.reads);
   operations(app, deps.readiness, deps.metrics);
   app.use('/admin', requireAdmin(deps.adminToken), known);
-  adminEvents(app, deps.admin);
+  adminEvents(app, share(limits.adminInProgressMax, 'admin full'), deps.admin);
   docs(app);
   app.use(notFound);
   app.use(errorHandler(deps.log));

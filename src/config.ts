@@ -41,8 +41,31 @@ const environment = z.object({
   LINE_REQUESTS_MAX: count(20_000, 1_000_000),
   /** The same for one event, so that a stormed one leaves room for the others. */
   EVENT_LINE_REQUESTS_MAX: count(10_000, 1_000_000),
+  /** However slow the pace, so many are let in for one event: a crowd for a small quota gets its answers, not a refusal to look. */
+  EVENT_LINE_REQUESTS_MIN: count(2_500, 1_000_000),
+  /** Between those two the line may be as long as is served in this time, by the pace of late: the wait of the last in it. */
+  LINE_WAIT_MS: milliseconds(400),
   /** Availability reads admitted and not yet answered. */
   READ_LINE_REQUESTS_MAX: count(20_000, 1_000_000),
+
+  /** Lists and look-ups of purchases under way; each needs a connection of the reads for a moment. */
+  LOOKUPS_IN_PROGRESS_MAX: count(100, 100_000),
+  /** Requests of the admin under way. */
+  ADMIN_IN_PROGRESS_MAX: count(50, 100_000),
+
+  // --- clients --------------------------------------------------------------------------------------------------
+  /** Open connections; idle ones cost some kilobytes. The process needs as many file descriptors, and some more. */
+  CONNECTIONS_MAX: count(15_000, 1_000_000),
+  /** Open connections of one address; 0: no bound of their own. Buyers behind one proxy share its address. */
+  CONNECTIONS_PER_ADDRESS_MAX: z.coerce.number().int().min(0).max(1_000_000).default(0),
+  /** Requests of one address; 0: any number, because a load balancer knows better. Counted by each replica for itself. */
+  CLIENT_REQUESTS_PER_MINUTE_MAX: z.coerce.number().int().min(0).max(1_000_000).default(0),
+  /** Proxies in front that append the client's address to X-Forwarded-For. One more than there are lets clients choose their address. */
+  TRUST_PROXY_HOPS: z.coerce.number().int().min(0).max(10).default(0),
+  /** A refusal costs the event loop a quarter of a purchase; so much is left for them: whoever comes faster waits for his refusal. */
+  REFUSALS_PER_SECOND_MAX: count(3_000, 1_000_000),
+  /** Every request waits for the event loop; when it is later than this, nobody is let in beyond the next batch. */
+  EVENT_LOOP_LAG_MAX_MS: milliseconds(1_000),
 
   // --- deadlines: one ladder, each step inside the next -----------------------------------------------------------
   /** Waiting for the event's row, held by another replica's batch for a few milliseconds. */
@@ -61,6 +84,8 @@ const environment = z.object({
   CONNECT_TIMEOUT_MS: milliseconds(1_500),
   /** Counting the tickets of an event with ten million of them takes a few seconds. */
   AUDIT_TIMEOUT_MS: milliseconds(30_000),
+  /** A connection on which nothing moves while a request is under way: a client that does not read its answer. */
+  SOCKET_TIMEOUT_MS: milliseconds(60_000),
   /** An idle connection of a client; longer than a load balancer's (usually 60 s), or its next request meets a closed one. */
   KEEP_ALIVE_TIMEOUT_MS: milliseconds(75_000),
   /** After SIGTERM: how long to go on listening while not ready, so that a load balancer looks elsewhere first. */
@@ -77,6 +102,8 @@ const ladder = [
   ['REQUEST_TIMEOUT_MS', 'KEEP_ALIVE_TIMEOUT_MS'],
   ['CONNECT_TIMEOUT_MS', 'STATEMENT_TIMEOUT_MS'],
   ['STATEMENT_TIMEOUT_MS', 'AUDIT_TIMEOUT_MS'],
+  ['AUDIT_TIMEOUT_MS', 'SOCKET_TIMEOUT_MS'],
+  ['LINE_WAIT_MS', 'PURCHASE_DEADLINE_MS'],
 ] as const;
 
 const checked = environment.superRefine((env, context) => {

@@ -1,16 +1,25 @@
 /** From a configuration to a replica that serves: its pools, its sale, its app. Opens no connection and no port. */
+import type { RequestListener, Server } from 'node:http';
 import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
 import { createApp } from './app.js';
 import type { Config } from './config.js';
 import { openPool, type PoolLimits } from './db/client.js';
 import { createReadiness, type Readiness } from './db/readiness.js';
-import { createMetrics } from './http/metrics.js';
+import { limitConnections } from './http/connections.js';
+import { createGate } from './http/gate.js';
+import { startLagMeter } from './http/lag.js';
+import { createMetrics, type Metrics } from './http/metrics.js';
+import { answerUnparsed } from './http/unparsed.js';
 import { createAvailability } from './sale/availability.js';
 import { createSale } from './sale/sale.js';
 
 export interface Onsale {
   readonly app: Express;
+  /** The application behind its gate: answers every request that is one. */
+  readonly listener: RequestListener;
+  /** Bounds the connections of a server, and answers what is no request. */
+  readonly guard: (server: Server) => void;
   readonly readiness: Readiness;
   readonly log: Logger;
   /** Refuses new purchases, serves those that were admitted, closes the connections. */
@@ -20,40 +29,98 @@ export interface Onsale {
 export function createOnsale(config: Config, url: string, adminToken: string): Onsale {
   const log = pino({ level: config.LOG_LEVEL, base: null, timestamp: pino.stdTimeFunctions.isoTime });
   const pools = openPools(config, url);
+  const lag = startLagMeter();
   const metrics = createMetrics((fault, error) => {
     log.warn({ fault: fault.name, sqlstate: fault.sqlState, err: fault.transient ? undefined : error }, 'a batch failed');
   });
-  const deadlineMs = config.PURCHASE_DEADLINE_MS;
-  const saleLimits = {
-    lineMax: config.LINE_REQUESTS_MAX,
-    lineMaxPerKey: config.EVENT_LINE_REQUESTS_MAX,
-    deadlineMs,
-    batchRequestsMax: config.BATCH_REQUESTS_MAX,
-    batchTicketsMax: config.BATCH_TICKETS_MAX,
-    connectionsMax: config.SALE_CONNECTIONS_MAX,
-  };
-  const sale = createSale(pools.sale, saleLimits, metrics.saleObserver);
-  const availability = createAvailability(pools.reads, {
-    lineMax: config.READ_LINE_REQUESTS_MAX,
-    lineMaxPerKey: config.READ_LINE_REQUESTS_MAX,
-    deadlineMs,
-    queriesInFlightMax: config.READ_CONNECTIONS_MAX,
-    batchReadsMax: config.BATCH_REQUESTS_MAX,
+  const sale = createSale(pools.sale, saleLimits(config), metrics.saleObserver);
+  const availability = createAvailability(pools.reads, readLimits(config), () => {
+    metrics.refused('reads full');
   });
-  const readiness = createReadiness(pools.reads, config.CONNECT_TIMEOUT_MS);
-  metrics.watch(sale, pools.sale.inUse);
-  const reads = pools.reads.prisma;
-  const app = createApp({ sale, availability, reads, admin: pools.admin.prisma, adminToken, readiness, metrics, log });
+  const readiness = createReadiness(pools.reads);
+  const [reads, admin] = [pools.reads.prisma, pools.admin.prisma];
+  const limits = {
+    lookupsInProgressMax: config.LOOKUPS_IN_PROGRESS_MAX,
+    adminInProgressMax: config.ADMIN_IN_PROGRESS_MAX,
+    requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
+    trustedProxies: config.TRUST_PROXY_HOPS,
+  };
+  const app = createApp({ sale, availability, reads, admin, adminToken, readiness, metrics, log, limits });
+  const refuses = (eventId: string) => sale.refuses(eventId, lag.lagMs() > config.EVENT_LOOP_LAG_MAX_MS);
+  const gate = createGate(refuses, config.REFUSALS_PER_SECOND_MAX, app);
+  metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be told', gate.waiting);
+  metrics.gauge('onsale_line_requests', 'Purchase requests waiting for a batch', () => sale.waiting);
+  metrics.gauge('onsale_batches_in_flight', 'Batches under way', () => sale.inFlight);
+  metrics.gauge('onsale_event_loop_lag_seconds', 'How late the event loop is', () => lag.lagMs() / 1000);
+  watchPools(metrics, pools);
 
   return {
     app,
+    listener: gate.listener,
+    guard: (server) => {
+      answerUnparsed(server);
+      const open = limitConnections(
+        server,
+        { connectionsMax: config.CONNECTIONS_MAX, connectionsPerAddressMax: config.CONNECTIONS_PER_ADDRESS_MAX },
+        () => {
+          metrics.refused('connections full');
+        },
+      );
+      metrics.gauge('onsale_http_connections', 'Open connections of clients', open);
+    },
     readiness,
     log,
     close: async () => {
       await sale.close();
+      lag.stop();
       await Promise.all(Object.values(pools).map((pool) => pool.close()));
     },
   };
+}
+
+function saleLimits(config: Config) {
+  return {
+    lineMax: config.LINE_REQUESTS_MAX,
+    lineMaxPerKey: config.EVENT_LINE_REQUESTS_MAX,
+    lineMinPerKey: config.EVENT_LINE_REQUESTS_MIN,
+    waitMs: config.LINE_WAIT_MS,
+    deadlineMs: config.PURCHASE_DEADLINE_MS,
+    batchRequestsMax: config.BATCH_REQUESTS_MAX,
+    batchTicketsMax: config.BATCH_TICKETS_MAX,
+    connectionsMax: config.SALE_CONNECTIONS_MAX,
+  };
+}
+
+function readLimits(config: Config) {
+  const lineMax = config.READ_LINE_REQUESTS_MAX;
+  return {
+    lineMax,
+    lineMaxPerKey: lineMax,
+    lineMinPerKey: lineMax, // a query answers any number of them, so their pace says nothing
+    waitMs: config.LINE_WAIT_MS,
+    deadlineMs: config.PURCHASE_DEADLINE_MS,
+    queriesInFlightMax: config.READ_CONNECTIONS_MAX,
+    batchReadsMax: config.BATCH_REQUESTS_MAX,
+  };
+}
+
+type Pools = ReturnType<typeof openPools>;
+
+function watchPools(metrics: Metrics, pools: Pools): void {
+  const each = (read: (pool: Pools[keyof Pools]) => number) => () =>
+    Object.fromEntries(Object.entries(pools).map(([name, pool]) => [name, read(pool)]));
+  metrics.gauges(
+    'onsale_connections_in_use',
+    'Connections to Postgres with something to do',
+    'pool',
+    each((pool) => pool.inUse()),
+  );
+  metrics.gauges(
+    'onsale_connections_max',
+    'Connections to Postgres that there may be',
+    'pool',
+    each((pool) => pool.connectionsMax),
+  );
 }
 
 function openPools(config: Config, url: string) {

@@ -10,7 +10,6 @@ import { EmbeddedError, keepSecret } from './db/embeddedFiles.js';
 import { classify } from './db/faults.js';
 import { migrate } from './db/migrate.js';
 import { drain } from './http/drain.js';
-import { answerUnparsed } from './http/unparsed.js';
 import { createOnsale, type Onsale } from './onsale.js';
 
 interface Database {
@@ -67,7 +66,7 @@ async function openDatabase(config: Config): Promise<Database> {
   }
 }
 
-async function listen(config: Config, { app }: Onsale): Promise<Server> {
+async function listen(config: Config, { listener, guard }: Onsale): Promise<Server> {
   const server = createServer(
     {
       requestTimeout: config.REQUEST_TIMEOUT_MS,
@@ -75,9 +74,10 @@ async function listen(config: Config, { app }: Onsale): Promise<Server> {
       keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
     },
-    app,
+    listener,
   );
-  answerUnparsed(server);
+  server.timeout = config.SOCKET_TIMEOUT_MS;
+  guard(server);
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { createClient } from 'redis';
 import { createApp } from '../../dist/app.js';
 import { openPool } from '../../dist/db/client.js';
+import { createGate } from '../../dist/http/gate.js';
 import { createMetrics } from '../../dist/http/metrics.js';
 import { newId } from '../../dist/sale/ids.js';
 
@@ -91,7 +92,7 @@ const event = {
 const ready = { check: async () => /** @type {const} */ ({ ready: true }), schemaKnown: () => true, drain: () => undefined };
 const unused = /** @type {never} */ (undefined);
 const app = createApp({
-  sale: { sell, waiting: 0, inFlight: 0, close: async () => undefined },
+  sale: { sell, refuses: () => undefined, waiting: 0, inFlight: 0, close: async () => undefined },
   availability: { read: async () => ({ kind: 'found', event }) },
   reads: unused,
   admin: unused,
@@ -99,8 +100,10 @@ const app = createApp({
   readiness: ready,
   metrics: createMetrics(() => undefined),
   log: pino({ level: 'warn' }),
+  limits: { lookupsInProgressMax: 100, adminInProgressMax: 50, requestsPerMinuteMax: 0, trustedProxies: 0 },
 });
-const server = createServer(app).listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
+const { listener } = createGate(() => undefined, 1, app);
+const server = createServer(listener).listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
   const address = /** @type {import('node:net').AddressInfo} */ (server.address());
   process.stdout.write(`listening on http://127.0.0.1:${address.port}\n`);
 });

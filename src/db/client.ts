@@ -26,6 +26,7 @@ export interface Pool {
   readonly prisma: PrismaClient;
   /** For Prisma's `$transaction`: both outlast what they wait for, so that the server's limits are the ones that act. */
   readonly transaction: { readonly maxWait: number; readonly timeout: number };
+  readonly connectionsMax: number;
   readonly inUse: () => number;
   /** Gives up the idle connections; the next query opens another, to whatever the address leads to by then. */
   readonly renew: () => void;
@@ -63,6 +64,7 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
   return {
     prisma,
     transaction: { maxWait: limits.connectTimeoutMs + 500, timeout: limits.clientDeadlineMs + limits.transactionTimeoutMs },
+    connectionsMax: limits.connectionsMax,
     inUse: () => pool.totalCount - pool.idleCount,
     renew: clients.renew,
     close: async () => {

@@ -1,4 +1,7 @@
-/** May this replica get traffic? Asked by load balancers every second or so, so it is cheap, shared and never late. */
+/**
+ * May this replica get traffic? Asked by load balancers every second or so, so it is cheap, shared and never late: a probe
+ * that waits in a storm of buyers until it is taken for a failure would turn an overload into an outage.
+ */
 import { schemaState } from './migrate.js';
 import type { Pool } from './client.js';
 import { classify } from './faults.js';
@@ -13,11 +16,16 @@ export interface Readiness {
   drain(): void;
 }
 
-/** @param deadlineMs how long one check may take before the database counts as away */
-export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>, deadlineMs: number): Readiness {
+/** How long a probe waits for the database at most. */
+const patienceMs = 200;
+/** A database that answered so lately is busy, not away. */
+const benefitMs = 3_000;
+
+export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>): Readiness {
   const db = pool.prisma;
   let known = false;
   let draining = false;
+  let readyAtMs = -Infinity;
   let running: Promise<ReadyState> | undefined;
 
   async function look(): Promise<ReadyState> {
@@ -44,8 +52,10 @@ export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>, deadlineMs
 
   /** Probes that come while one is under way share it. */
   function shared(): Promise<ReadyState> {
-    running ??= look().finally(() => {
+    running ??= look().then((state) => {
       running = undefined;
+      readyAtMs = state.ready ? performance.now() : -Infinity;
+      return state;
     });
     return running;
   }
@@ -53,7 +63,9 @@ export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>, deadlineMs
   return {
     check: async () => {
       if (draining) return { ready: false, reason: 'This replica is shutting down.' };
-      return withDeadline(shared(), deadlineMs, { ready: false, reason: 'The database does not answer in time.' });
+      return withPatience(shared(), () =>
+        performance.now() - readyAtMs < benefitMs ? { ready: true } : { ready: false, reason: 'The database does not answer in time.' },
+      );
     },
     schemaKnown: () => known,
     drain: () => {
@@ -62,11 +74,11 @@ export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>, deadlineMs
   };
 }
 
-function withDeadline<T>(promise: Promise<T>, deadlineMs: number, late: T): Promise<T> {
+function withPatience<T>(promise: Promise<T>, late: () => T): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      resolve(late);
-    }, deadlineMs);
+      resolve(late());
+    }, patienceMs);
     promise.then(resolve, reject).finally(() => {
       clearTimeout(timer);
     });

@@ -5,6 +5,7 @@ import { auditEvent, isConserved } from '../sql/auditEvent.js';
 import { createEvent } from '../sql/createEvent.js';
 import { readEvents } from '../sql/readEvents.js';
 import { updateEvent } from '../sql/updateEvent.js';
+import type { Bounded } from './bounded.js';
 import { pageOfEvents } from './events.js';
 import { jsonBody } from './jsonBody.js';
 import { Problem } from './problems.js';
@@ -13,8 +14,8 @@ import { eventChange, id, newEvent, toEvent } from './schemas.js';
 import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
-/** Making events and looking after them; to be mounted behind the admin token. */
-export function adminEvents(router: IRouter, db: PrismaClient): void {
+/** Making events and looking after them; to be mounted behind the admin token. @param share of what the admin may ask at once */
+export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): void {
   const create: RequestHandler = async (req, res) => {
     const body = validate(newEvent, req.body, 'body');
     const { name, total_quota: totalQuota, max_purchase_limit: maxPurchaseLimit } = body;
@@ -53,9 +54,9 @@ export function adminEvents(router: IRouter, db: PrismaClient): void {
     });
   };
 
-  resource(router, '/admin/events', { get: [pageOfEvents(db)], post: [...jsonBody, create] });
-  resource(router, '/admin/events/:event_id', { get: [show], patch: [...jsonBody, change] });
-  resource(router, '/admin/events/:event_id/audit', { get: [audit] });
+  resource(router, '/admin/events', { get: [share(pageOfEvents(db))], post: [...jsonBody, share(create)] });
+  resource(router, '/admin/events/:event_id', { get: [share(show)], patch: [...jsonBody, share(change)] });
+  resource(router, '/admin/events/:event_id/audit', { get: [share(audit)] });
 }
 
 function eventIdOf(params: { readonly event_id?: string | string[] }): string {

@@ -4,14 +4,21 @@ import type { Availability } from '../sale/availability.js';
 import { impossible } from '../sale/outcome.js';
 import { listEvents } from '../sql/listEvents.js';
 import type { EventRow } from '../sql/readEvents.js';
+import type { Bounded } from './bounded.js';
 import { Problem, overloaded } from './problems.js';
 import { resource } from './resource.js';
 import { id, page, toEvent } from './schemas.js';
 import { sendJson, sendText } from './send.js';
 import { validate } from './validate.js';
 
-/** What buyers see. @param before what each request passes first */
-export function events(router: IRouter, before: RequestHandler, availability: Availability, reads: Pick<PrismaClient, 'event'>): void {
+/** What buyers see. Parameters as of `purchases`. */
+export function events(
+  router: IRouter,
+  before: RequestHandler,
+  lookups: Bounded,
+  availability: Availability,
+  reads: Pick<PrismaClient, 'event'>,
+): void {
   const show: RequestHandler<{ event_id: string }> = async (req, res) => {
     const outcome = await availability.read(validate(id, req.params.event_id, 'path', 'event_id'));
     switch (outcome.kind) {
@@ -27,7 +34,7 @@ export function events(router: IRouter, before: RequestHandler, availability: Av
     }
   };
 
-  resource(router, '/events', { get: [before, pageOfEvents(reads)] });
+  resource(router, '/events', { get: [before, lookups(pageOfEvents(reads))] });
   resource(router, '/events/:event_id', { get: [before, show as RequestHandler] });
 }
 

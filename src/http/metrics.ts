@@ -1,74 +1,101 @@
 /** What the program tells Prometheus. No label has an event's or a buyer's id: their number has no bound. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Sale, SaleObserver } from '../sale/sale.js';
+import type { SaleObserver } from '../sale/sale.js';
 
 export interface Metrics {
   readonly contentType: string;
   text(): Promise<string>;
   readonly saleObserver: SaleObserver;
-  /** Gauges that are read when they are asked for. */
-  watch(sale: Sale, connectionsInUse: () => number): void;
+  /** Something was refused before it began, here by another layer than the sale. */
+  refused(reason: string): void;
+  /** A gauge that is read when it is asked for; with a label, one value for each. */
+  gauge(name: string, help: string, read: () => number): void;
+  gauges(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void;
 }
+
+/** From a millisecond to the deadline. */
+const secondsBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 1, 2, 5];
 
 /** @param onFault told of every fault of the database, for the log */
 export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  // Counted by hand and handed over when asked for: a labelled counter looks its label up by text for each purchase.
-  const outcomes = new Map<string, number>();
-  new Counter({
-    name: 'onsale_purchases_total',
-    help: 'Purchase requests by outcome',
-    labelNames: ['outcome'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [outcome, count] of outcomes) this.inc({ outcome }, count);
-    },
-  });
-  const faults = new Counter({
-    name: 'onsale_database_faults_total',
-    help: 'Failed attempts at a batch',
-    labelNames: ['fault'],
-    registers,
-  });
-  const batchSize = new Histogram({
-    name: 'onsale_batch_requests',
-    help: 'Requests in a batch',
-    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
-    registers,
-  });
+  const outcomes = countedByHand(registry, 'onsale_purchases_total', 'Purchase requests by outcome', 'outcome');
+  const refusals = countedByHand(registry, 'onsale_refused_total', 'Requests refused before anything began, by reason', 'reason');
+  const faults = countedByHand(registry, 'onsale_database_faults_total', 'Failed attempts at a batch', 'fault');
+  const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) =>
+    new Histogram({ name, help, buckets, labelNames, registers });
+  const batchRequests = histogram('onsale_batch_requests', 'Requests in a batch', [1, 2, 5, 10, 20, 50, 100, 200, 500]);
+  const lineWait = histogram('onsale_line_wait_seconds', 'How long the first of a batch was in line', secondsBuckets);
+  const batchTime = histogram('onsale_batch_seconds', 'A transaction in the database; the most it can have held a row', secondsBuckets, [
+    'path',
+  ]);
 
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
     saleObserver: {
-      batch: (requests) => {
-        batchSize.observe(requests);
-      },
       outcome: (kind, replayed) => {
-        const outcome = replayed ? 'replayed' : kind;
-        outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+        outcomes(replayed ? 'replayed' : kind);
+      },
+      refused: refusals,
+      began: (requests, waitedMs) => {
+        batchRequests.observe(requests);
+        lineWait.observe(waitedMs / 1000);
+      },
+      ended: (path, tookMs) => {
+        batchTime.observe({ path }, tookMs / 1000);
       },
       fault: (fault, error) => {
-        faults.inc({ fault: fault.transient ? fault.name : 'permanent' });
+        faults(fault.transient ? fault.name : 'permanent');
         onFault(fault, error);
       },
     },
-    watch: (sale, connectionsInUse) => {
-      const gauge = (name: string, help: string, read: () => number) =>
-        new Gauge({
-          name,
-          help,
-          registers,
-          collect() {
-            this.set(read());
-          },
-        });
-      gauge('onsale_line_requests', 'Purchase requests waiting for a transaction', () => sale.waiting);
-      gauge('onsale_batches_in_flight', 'Batches under way', () => sale.inFlight);
-      gauge('onsale_sale_connections_in_use', 'Connections of the sale pool in use', connectionsInUse);
+    refused: refusals,
+    gauge: (name, help, read) => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
     },
+    gauges: (name, help, label, read) => {
+      new Gauge({
+        name,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          for (const [value, count] of Object.entries(read())) this.set({ [label]: value }, count);
+        },
+      });
+    },
+  };
+}
+
+/**
+ * A counter that is kept in a map and handed over when asked for: a labelled counter looks its label up by text for each
+ * request, and there are thousands a second.
+ *
+ * @returns counts one more
+ */
+function countedByHand(registry: Registry, name: string, help: string, label: string): (value: string) => void {
+  const counts = new Map<string, number>();
+  new Counter({
+    name,
+    help,
+    labelNames: [label],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [value, count] of counts) this.inc({ [label]: value }, count);
+    },
+  });
+  return (value) => {
+    counts.set(value, (counts.get(value) ?? 0) + 1);
   };
 }

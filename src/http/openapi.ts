@@ -19,6 +19,7 @@ const bought = location.extend({ 'Idempotency-Replayed': z.literal('true').optio
 /** Headers that a refusal carries, by its status. */
 const refusalHeaders: Readonly<Record<string, z.ZodObject>> = {
   '401': z.object({ 'WWW-Authenticate': z.string() }),
+  '429': z.object({ 'Retry-After': z.string().meta({ description: 'Seconds' }) }),
   '503': z.object({ 'Retry-After': z.string().meta({ description: 'Seconds' }) }),
 };
 const admin = [{ adminToken: [] }];
@@ -33,7 +34,7 @@ const created = <S extends z.ZodType>(description: string, schema: S, headers: z
 /** Refusals by status, each naming its codes. */
 function refusals(...codes: ProblemCode[]): ZodOpenApiResponsesObject {
   const responses: ZodOpenApiResponsesObject = {};
-  for (const code of [...codes, 'internal-error', 'overloaded'] as const) {
+  for (const code of [...codes, 'rate-limited', 'internal-error', 'overloaded'] as const) {
     const status = String(catalogue[code].status) as '400';
     const line = `\`${code}\`: ${catalogue[code].title}`;
     const before = responses[status] as { description: string } | undefined;

@@ -2,7 +2,7 @@
  * The error catalogue: everything that can go wrong for a client, in one table. Every error body is
  * application/problem+json (RFC 9457); `code` is the stable word that machines read.
  */
-import type { Response } from 'express';
+import type { ServerResponse } from 'node:http';
 import { sendJson } from './send.js';
 
 export const catalogue = {
@@ -19,6 +19,7 @@ export const catalogue = {
   'purchase-limit-exceeded': { status: 422, title: 'More tickets than one purchase may have' },
   'idempotency-key-reused': { status: 422, title: 'The idempotency key was used for another request' },
   'quota-fixed': { status: 422, title: 'The quota of an event is fixed when it is made' },
+  'rate-limited': { status: 429, title: 'Too many requests from one client' },
   'internal-error': { status: 500, title: 'Something is broken here' },
   overloaded: { status: 503, title: 'Not now: nothing happened, try again' },
   'outcome-unknown': { status: 503, title: 'It is not known whether this happened' },
@@ -66,7 +67,7 @@ export function retryAfter(seconds: number): Record<string, string> {
   return { 'Retry-After': String(seconds) };
 }
 
-export function sendProblem(res: Response, { code, detail, members, headers = {} }: ProblemAnswer): void {
+export function sendProblem(res: ServerResponse, { code, detail, members, headers = {} }: ProblemAnswer): void {
   const { status, title } = catalogue[code];
   const requestId = res.getHeader('X-Request-Id');
   const body = { type: `urn:onsale:problem:${code}`, title, status, detail, code, request_id: requestId, ...members };

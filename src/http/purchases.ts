@@ -4,6 +4,7 @@ import { newId } from '../sale/ids.js';
 import { impossible, type Outcome } from '../sale/outcome.js';
 import type { Sale } from '../sale/sale.js';
 import { type Purchase, readPurchase } from '../sql/readPurchase.js';
+import type { Bounded } from './bounded.js';
 import { idempotencyKey } from './idempotencyKey.js';
 import { jsonBody } from './jsonBody.js';
 import { Problem, type ProblemAnswer, retryAfter, sendProblem } from './problems.js';
@@ -12,15 +13,26 @@ import { id, newPurchase, toPurchase } from './schemas.js';
 import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
-/** Buying, and looking a purchase up. @param before what each request passes first */
-export function purchases(router: IRouter, before: RequestHandler, sale: Sale, reads: Pick<PrismaClient, '$queryRaw'>): void {
+/**
+ * Buying, and looking a purchase up.
+ *
+ * @param before what each request passes first
+ * @param lookups the share of look-ups
+ */
+export function purchases(
+  router: IRouter,
+  before: RequestHandler,
+  lookups: Bounded,
+  sale: Sale,
+  reads: Pick<PrismaClient, '$queryRaw'>,
+): void {
   const buy: RequestHandler<{ event_id: string }> = async (req, res) => {
     const eventId = validate(id, req.params.event_id, 'path', 'event_id');
     const key = idempotencyKey(req.headers['idempotency-key']);
     const body = validate(newPurchase, req.body, 'body');
     // The body as validated is the fingerprint: short, and the same however the client formatted it.
     const idempotency = key === null ? null : { key, fingerprint: JSON.stringify(body) };
-    answer(res, await sale.sell(eventId, { purchaseId: newId(), quantity: body.quantity, idempotency }));
+    answer(res, await sale.sell(eventId, { purchaseId: newId(), quantity: body.quantity, idempotency }, () => req.socket.destroyed));
   };
 
   const lookUp: RequestHandler<{ event_id: string; purchase_id: string }> = async (req, res) => {
@@ -32,7 +44,7 @@ export function purchases(router: IRouter, before: RequestHandler, sale: Sale, r
   };
 
   resource(router, '/events/:event_id/purchases', { post: [before, ...jsonBody, buy as RequestHandler] });
-  resource(router, '/events/:event_id/purchases/:purchase_id', { get: [before, lookUp as RequestHandler] });
+  resource(router, '/events/:event_id/purchases/:purchase_id', { get: [before, lookups(lookUp as RequestHandler)] });
 }
 
 /** One outcome of the sale, one answer of the contract. */

@@ -1,4 +1,4 @@
-import type { Response } from 'express';
+import type { ServerResponse } from 'node:http';
 
 const json = 'application/json; charset=utf-8';
 
@@ -8,12 +8,12 @@ const json = 'application/json; charset=utf-8';
  *
  * @param type the media type, where it is not plain JSON
  */
-export function sendJson(res: Response, status: number, body: unknown, type = json): void {
+export function sendJson(res: ServerResponse, status: number, body: unknown, type = json): void {
   sendText(res, status, JSON.stringify(body), type);
 }
 
 /** The same with JSON that is text already. */
-export function sendText(res: Response, status: number, text: string, type = json): void {
+export function sendText(res: ServerResponse, status: number, text: string, type = json): void {
   res.statusCode = status;
   res.setHeader('Content-Type', type);
   res.end(text);

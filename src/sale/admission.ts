@@ -1,24 +1,37 @@
 /**
  * Letting in, refusing early, and never keeping anyone past the deadline. What is admitted and not yet served is
- * bounded, in total and per key, so that the memory of the process and the wait of the last in line are too.
+ * bounded, in total and per key, so that the memory of the process and the wait of the last in line are too. The
+ * bounds follow the measured pace: who would wait too long is better told so at once.
  */
+import { Pace } from './pace.js';
 
 export interface AdmissionLimits {
   readonly lineMax: number;
   readonly lineMaxPerKey: number;
+  /** However slow the pace: so many are let in for one key, and twice as many in total. */
+  readonly lineMinPerKey: number;
+  /** How long the last in line of a key may have to wait at the pace of late; in the line as a whole, twice as long. */
+  readonly waitMs: number;
   readonly deadlineMs: number;
 }
+
+export type ShedReason = 'draining' | 'line full' | 'event line full';
 
 /**
  * The last part of a deadline, kept for the transaction itself: under a load that cannot be carried, those who are served
  * are those who waited longest, and without it they would be sold tickets and told that it is not known.
  */
 const reservedShare = 0.2;
+/** Seconds over which those who were refused are told to come back, at least and at most. */
+const [spreadMin, spreadMax] = [3, 30];
 
 /** A request's place in line. */
 export interface Place {
-  /** On the clock of `performance.now()`. */
+  /** Both on the clock of `performance.now()`. */
+  readonly admittedAtMs: number;
   readonly deadlineAtMs: number;
+  /** Has the caller hung up? Then nothing need begin for it. */
+  readonly isGone: () => boolean;
   /** Set by the answer of the deadline. Timers and clocks round differently, and only one of them may decide. */
   answered: boolean;
   /** Whether a transaction carries the request, or may have: its outcome is then no longer ours to decide. */
@@ -29,8 +42,9 @@ export interface Place {
 export interface Admittable<R> {
   /** Must settle some time after the deadline at the latest; the place is taken until it does. */
   readonly serve: (place: Place) => Promise<R>;
-  readonly shed: (retryAfterSeconds: number) => R;
+  readonly shed: (retryAfterSeconds: number, reason: ShedReason) => R;
   readonly late: (place: Place, retryAfterSeconds: number) => R;
+  readonly isGone?: (() => boolean) | undefined;
 }
 
 /** Is this place past its deadline, or answered? Then no transaction may begin to carry it. */
@@ -38,10 +52,25 @@ export function isLate(place: Place): boolean {
   return place.answered || performance.now() >= place.deadlineAtMs;
 }
 
+/** Those admitted and not yet served, of one key or of all. */
+class Line {
+  length = 0;
+  readonly pace = new Pace();
+
+  isFull(nowMs: number, max: number, min: number, waitMs: number): boolean {
+    this.pace.look(nowMs);
+    const { perSecond } = this.pace;
+    const bound = perSecond === undefined ? max : Math.min(max, Math.max(min, (perSecond * waitMs) / 1000));
+    return this.length >= bound;
+  }
+}
+
+const stays = () => false;
+
 export class Admission<K> {
   readonly #limits: AdmissionLimits;
-  readonly #perKey = new Map<K, number>();
-  #total = 0;
+  readonly #lines = new Map<K, Line>();
+  readonly #total = new Line();
   #closed = false;
   #onEmpty: (() => void) | undefined;
 
@@ -51,28 +80,49 @@ export class Admission<K> {
 
   /** Places taken. */
   get total(): number {
-    return this.#total;
+    return this.#total.length;
   }
 
-  /** Is so little time left that a transaction that begins to carry this place may end past its deadline? */
+  /** Is so little time left that a transaction that begins to carry this place may end past its deadline? Or is nobody there to be told? */
   isTooLateToBegin(place: Place): boolean {
-    return isLate(place) || performance.now() >= place.deadlineAtMs - this.#limits.deadlineMs * reservedShare;
+    return isLate(place) || place.isGone() || performance.now() >= place.deadlineAtMs - this.#limits.deadlineMs * reservedShare;
+  }
+
+  /** Why nobody is let in for `key` at the moment; undefined if somebody is. */
+  refuses(key: K): ShedReason | undefined {
+    const { lineMax, lineMaxPerKey, lineMinPerKey, waitMs } = this.#limits;
+    const nowMs = performance.now();
+    if (this.#closed) return 'draining';
+    if (this.#lines.get(key)?.isFull(nowMs, lineMaxPerKey, lineMinPerKey, waitMs) === true) return 'event line full';
+    if (this.#total.isFull(nowMs, lineMax, 2 * lineMinPerKey, 2 * waitMs)) return 'line full';
+    return undefined;
+  }
+
+  /** To be told of everyone who is refused. @returns when to come back */
+  shed(): number {
+    this.#total.pace.refused(performance.now());
+    return this.retryAfterSeconds();
   }
 
   /** Serves the request if there is a place for it; answers by the deadline whatever happens meanwhile. */
   admit<R>(key: K, request: Admittable<R>): Promise<R> {
-    const ofKey = this.#perKey.get(key) ?? 0;
-    if (this.#closed || this.#total >= this.#limits.lineMax || ofKey >= this.#limits.lineMaxPerKey) {
-      return Promise.resolve(request.shed(this.retryAfterSeconds()));
-    }
-    this.#perKey.set(key, ofKey + 1);
-    this.#total += 1;
-    const place: Place = { deadlineAtMs: performance.now() + this.#limits.deadlineMs, answered: false, started: false };
+    const reason = this.refuses(key);
+    if (reason !== undefined) return Promise.resolve(request.shed(this.shed(), reason));
+    this.#enter(key);
+    const { deadlineMs } = this.#limits;
+    const admittedAtMs = performance.now();
+    const place: Place = {
+      admittedAtMs,
+      deadlineAtMs: admittedAtMs + deadlineMs,
+      isGone: request.isGone ?? stays,
+      answered: false,
+      started: false,
+    };
     return new Promise<R>((resolve, reject) => {
       const timer = setTimeout(() => {
         place.answered = true;
         resolve(request.late(place, this.retryAfterSeconds()));
-      }, this.#limits.deadlineMs);
+      }, deadlineMs);
       const leave = () => {
         clearTimeout(timer);
         this.#leave(key);
@@ -90,25 +140,40 @@ export class Admission<K> {
     });
   }
 
-  /** From 1 to 3 seconds at random, so that those who were refused together do not come back together. */
+  /**
+   * From 1 to 3 seconds at random, so that those who were refused together do not come back together; and over as many
+   * seconds as it would take to serve those who are refused in one.
+   */
   retryAfterSeconds(): number {
-    return 1 + Math.floor(Math.random() * 3);
+    const spread = Math.min(spreadMax, Math.max(spreadMin, Math.ceil(this.#total.pace.excess)));
+    return 1 + Math.floor(Math.random() * spread);
   }
 
   /** Admits nobody from here on; resolves when the last one admitted has been served. */
   async close(): Promise<void> {
     this.#closed = true;
-    if (this.#total === 0) return;
+    if (this.#total.length === 0) return;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
   }
 
+  #enter(key: K): void {
+    let line = this.#lines.get(key);
+    if (!line) this.#lines.set(key, (line = new Line()));
+    line.length += 1;
+    this.#total.length += 1;
+  }
+
   #leave(key: K): void {
-    const ofKey = (this.#perKey.get(key) ?? 0) - 1;
-    if (ofKey > 0) this.#perKey.set(key, ofKey);
-    else this.#perKey.delete(key);
-    this.#total -= 1;
-    if (this.#total === 0) this.#onEmpty?.();
+    const nowMs = performance.now();
+    const line = this.#lines.get(key);
+    for (const each of [line, this.#total]) {
+      if (!each) continue;
+      each.length -= 1;
+      each.pace.served(nowMs, each.length);
+    }
+    if (line?.length === 0) this.#lines.delete(key);
+    if (this.#total.length === 0) this.#onEmpty?.();
   }
 }

@@ -27,7 +27,8 @@ export interface AvailabilityLimits extends AdmissionLimits {
 
 const everyEvent = 'every event';
 
-export function createAvailability(pool: Pool, limits: AvailabilityLimits): Availability {
+/** @param onRefused told of each read that was refused */
+export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRefused: () => void): Availability {
   const admission = new Admission<string>(limits);
   const line = new GroupCommit<string, string, ReadOutcome>({
     run: async (_key, eventIds) => {
@@ -43,7 +44,10 @@ export function createAvailability(pool: Pool, limits: AvailabilityLimits): Avai
     inFlightPerKeyMax: limits.queriesInFlightMax,
   });
 
-  const overloaded = (retryAfterSeconds: number): ReadOutcome => ({ kind: 'overloaded', retryAfterSeconds });
+  const overloaded = (retryAfterSeconds: number): ReadOutcome => {
+    onRefused();
+    return { kind: 'overloaded', retryAfterSeconds };
+  };
   return {
     read: (eventId) =>
       admission.admit<ReadOutcome>(everyEvent, {

@@ -29,6 +29,9 @@ export interface PathLimits {
   readonly connectionsMax: number;
 }
 
+/** The ways by their names. */
+export type Path = 'straight' | 'careful' | 'refused together';
+
 /** What the last batch of an event came to, where it was not granted whole. */
 type Memory = 'careful' | 'sold out';
 
@@ -40,19 +43,32 @@ const eventsMax = 500;
 const memoriesMax = 10_000;
 
 /**
+ * @param onEnd told of every transaction, well ended or not: its way, and how long it was in the database
  * @returns what sells a batch: one outcome per request that `begin` returned last, in order
  */
-export function createPaths(pool: Pool, limits: PathLimits): (attempt: Attempt, withCare: boolean) => Promise<readonly Outcome[]> {
-  const memories = new Map<string, Memory>();
+export function createPaths(
+  pool: Pool,
+  limits: PathLimits,
+  onEnd: (path: Path, tookMs: number) => void,
+): (attempt: Attempt, withCare: boolean) => Promise<readonly Outcome[]> {
+  const memories = new Memories();
   const straightMax = Math.floor(limits.connectionsMax / 2);
+
+  async function timed<T>(path: Path, work: () => Promise<T>): Promise<T> {
+    const beganAtMs = performance.now();
+    try {
+      return await work();
+    } finally {
+      onEnd(path, performance.now() - beganAtMs);
+    }
+  }
 
   /** The primitive once more: the batches of events that wait for a connection share the next statement. */
   const straight = new GroupCommit<'straight', Attempt, Outcome[] | undefined>({
-    run: (_key, attempts) =>
-      sellStraight(
-        pool,
-        attempts.map((attempt) => ({ eventId: attempt.eventId, requests: attempt.begin() })),
-      ),
+    run: (_key, attempts) => {
+      const batches = attempts.map((attempt) => ({ eventId: attempt.eventId, requests: attempt.begin() }));
+      return timed('straight', () => sellStraight(pool, batches));
+    },
     weigh: ({ requests }) => requests.reduce((sum, { quantity }) => sum + quantity, 0),
     batchSizeMax: eventsMax,
     batchWeightMax: limits.batchTicketsMax,
@@ -68,40 +84,50 @@ export function createPaths(pool: Pool, limits: PathLimits): (attempt: Attempt, 
     inFlightPerKeyMax: 1,
   });
 
-  const sellAlone = (by: typeof sellBatch | typeof refuseAll, attempt: Attempt) =>
+  const sellAlone = (path: Path, by: typeof sellBatch | typeof refuseAll, attempt: Attempt) =>
     alone.submit(attempt.eventId, async () => {
       const requests = attempt.begin();
-      return requests.length === 0 ? [] : by(pool, attempt.eventId, requests);
+      return requests.length === 0 ? [] : timed(path, () => by(pool, attempt.eventId, requests));
     });
 
   async function shortcut(attempt: Attempt): Promise<Outcome[] | undefined> {
-    const memory = memories.get(attempt.eventId);
+    const memory = memories.of(attempt.eventId);
     if (memory === 'careful' || attempt.requests.some(({ quantity }) => quantity > largestPurchase)) return undefined;
-    const outcomes = await (memory === 'sold out' ? sellAlone(refuseAll, attempt) : straight.submit('straight', attempt));
+    const outcomes = await (memory === 'sold out'
+      ? sellAlone('refused together', refuseAll, attempt)
+      : straight.submit('straight', attempt));
     if (!outcomes) attempt.undone();
     return outcomes;
   }
 
-  function remember(eventId: string, memory: Memory | undefined): void {
-    if (memory === undefined) {
-      memories.delete(eventId);
-      return;
-    }
-    if (memories.size >= memoriesMax) memories.clear();
-    memories.set(eventId, memory);
-  }
-
   return async (attempt, withCare) => {
     try {
-      const outcomes = (withCare ? undefined : await shortcut(attempt)) ?? (await sellAlone(sellBatch, attempt)) ?? [];
-      if (outcomes.length > 0) remember(attempt.eventId, memoryOf(outcomes));
+      const outcomes = (withCare ? undefined : await shortcut(attempt)) ?? (await sellAlone('careful', sellBatch, attempt)) ?? [];
+      if (outcomes.length > 0) memories.remember(attempt.eventId, memoryOf(outcomes));
       return outcomes;
     } catch (fault) {
       // By itself from here on: whatever held this event up must not hold up those that shared a statement with it.
-      remember(attempt.eventId, 'careful');
+      memories.remember(attempt.eventId, 'careful');
       throw fault;
     }
   };
+}
+
+class Memories {
+  readonly #byEvent = new Map<string, Memory>();
+
+  of(eventId: string): Memory | undefined {
+    return this.#byEvent.get(eventId);
+  }
+
+  remember(eventId: string, memory: Memory | undefined): void {
+    if (memory === undefined) {
+      this.#byEvent.delete(eventId);
+      return;
+    }
+    if (this.#byEvent.size >= memoriesMax) this.#byEvent.clear();
+    this.#byEvent.set(eventId, memory);
+  }
 }
 
 function memoryOf(outcomes: readonly Outcome[]): Memory | undefined {

@@ -24,6 +24,8 @@ export interface Resolution {
   readonly isTooLateToBegin: (place: Place) => boolean;
   /** The answer of the deadline. */
   readonly late: (entry: Entry) => Outcome;
+  /** Told of those whom a transaction is about to carry. */
+  readonly onBegin: (entries: readonly Entry[]) => void;
   readonly onFault: (fault: Fault, error: unknown) => void;
 }
 
@@ -83,6 +85,7 @@ class Trial implements Attempt {
   readonly #resolution: Resolution;
   readonly #entries: readonly Entry[];
   #live: readonly Entry[] = [];
+  #begun = false;
 
   constructor(
     resolution: Resolution,
@@ -104,6 +107,8 @@ class Trial implements Attempt {
     const isTooLate = this.mayHaveHappened ? isLate : this.#resolution.isTooLateToBegin;
     this.#live = this.#entries.filter(({ place }) => !isTooLate(place));
     for (const { place } of this.#live) place.started = true;
+    if (this.#live.length > 0 && !this.#begun) this.#resolution.onBegin(this.#live);
+    this.#begun = true;
     return this.#live.map(({ request }) => request);
   }
 

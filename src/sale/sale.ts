@@ -7,10 +7,10 @@
  */
 import type { Pool } from '../db/client.js';
 import type { Fault } from '../db/faults.js';
-import { Admission, type AdmissionLimits } from './admission.js';
+import { Admission, type AdmissionLimits, type ShedReason } from './admission.js';
 import { GroupCommit } from './groupCommit.js';
 import type { Outcome, PurchaseRequest } from './outcome.js';
-import { createPaths, largestPurchase } from './paths.js';
+import { createPaths, largestPurchase, type Path } from './paths.js';
 import { type Entry, resolve, type Resolution, type Resolved } from './resolve.js';
 
 export interface SaleLimits extends AdmissionLimits {
@@ -22,8 +22,13 @@ export interface SaleLimits extends AdmissionLimits {
 
 /** What a sale tells those who watch it; every call is brief and throws nothing. */
 export interface SaleObserver {
-  batch(requests: number): void;
   outcome(kind: Outcome['kind'], replayed: boolean): void;
+  /** Refused before any transaction began. */
+  refused(reason: ShedReason | 'event loop lag' | 'too late' | 'client gone'): void;
+  /** A batch has a transaction. @param waitedMs by the first of it */
+  began(requests: number, waitedMs: number): void;
+  /** An attempt at a batch is over, well or not. */
+  ended(path: Path, tookMs: number): void;
   fault(fault: Fault, error: unknown): void;
 }
 
@@ -31,9 +36,17 @@ export interface Sale {
   /**
    * Buys, or says why not. Answers by the deadline whatever happens to the database meanwhile.
    *
+   * @param isGone whether the caller has hung up: then nothing need begin, and what has begun goes on
    * @throws BatchFault when the database refuses what was asked of it: a mistake of ours, never tried again
    */
-  sell(eventId: string, request: PurchaseRequest): Promise<Outcome>;
+  sell(eventId: string, request: PurchaseRequest, isGone?: () => boolean): Promise<Outcome>;
+  /**
+   * Would a request for this event be refused at once? Then counts it as refused.
+   *
+   * @param isLate the event loop is: then nobody is let in beyond one batch
+   * @returns the seconds after which to come back
+   */
+  refuses(eventId: string, isLate: boolean): number | undefined;
   /** Requests in line, not yet in a batch. */
   readonly waiting: number;
   /** Batches under way. */
@@ -44,28 +57,37 @@ export interface Sale {
 
 export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
-  const overloaded = (): Outcome => ({ kind: 'overloaded', retryAfterSeconds: admission.retryAfterSeconds() });
+
+  const overloaded = (retryAfterSeconds: number): Outcome => ({ kind: 'overloaded', retryAfterSeconds });
+
+  function shed(retryAfterSeconds: number, reason: Parameters<SaleObserver['refused']>[0]): Outcome {
+    observer.refused(reason);
+    return overloaded(retryAfterSeconds);
+  }
 
   /** At the deadline: refused if no transaction carries the request, unknown, and never "failed", if one may have. */
   function late({ request, place }: Entry): Outcome {
-    if (!place.started) return overloaded();
-    return { kind: 'outcome-unknown', purchaseId: request.purchaseId, retryAfterSeconds: admission.retryAfterSeconds() };
+    const retryAfterSeconds = admission.retryAfterSeconds();
+    if (!place.started) return shed(retryAfterSeconds, place.isGone() ? 'client gone' : 'too late');
+    return { kind: 'outcome-unknown', purchaseId: request.purchaseId, retryAfterSeconds };
   }
 
   const resolution: Resolution = {
-    sellBy: createPaths(pool, limits),
+    sellBy: createPaths(pool, limits, (path, tookMs) => {
+      observer.ended(path, tookMs);
+    }),
     isTooLateToBegin: (place) => admission.isTooLateToBegin(place),
     late,
+    onBegin: (entries) => {
+      observer.began(entries.length, performance.now() - (entries[0]?.place.admittedAtMs ?? 0));
+    },
     onFault: (fault, error) => {
       observer.fault(fault, error);
     },
   };
   const line = new GroupCommit<string, Entry, Resolved>({
-    run: (eventId, entries) => {
-      observer.batch(entries.length);
-      return resolve(resolution, eventId, entries);
-    },
-    expired: ({ place }) => (admission.isTooLateToBegin(place) ? overloaded() : undefined),
+    run: (eventId, entries) => resolve(resolution, eventId, entries),
+    expired: (entry) => (admission.isTooLateToBegin(entry.place) ? late(entry) : undefined),
     weigh: ({ request }) => Math.min(request.quantity, largestPurchase),
     batchSizeMax: limits.batchRequestsMax,
     batchWeightMax: limits.batchTicketsMax,
@@ -73,15 +95,23 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
   });
 
   return {
-    sell: async (eventId, request) => {
+    sell: async (eventId, request, isGone) => {
       const answer = await admission.admit<Resolved>(eventId, {
         serve: (place) => line.submit(eventId, { request, place }),
-        shed: overloaded,
+        shed,
         late: (place) => late({ request, place }),
+        isGone,
       });
       if (answer.kind === 'failed') throw answer.error;
       observer.outcome(answer.kind, answer.kind === 'sold' && answer.replayed);
       return answer;
+    },
+    refuses: (eventId, isLate) => {
+      const reason = admission.refuses(eventId) ?? (isLate && line.waiting > limits.batchRequestsMax ? 'event loop lag' : undefined);
+      if (reason === undefined) return undefined;
+      observer.refused(reason);
+      observer.outcome('overloaded', false);
+      return admission.shed();
     },
     get waiting() {
       return line.waiting;

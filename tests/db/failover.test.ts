@@ -66,7 +66,7 @@ test('a sale on connections that became read-only goes on over others', async ()
 });
 
 test('a replica whose connections became read-only is not ready, and ready again over others', async () => {
-  const readiness = createReadiness(pool, 1_000);
+  const readiness = createReadiness(pool);
   await expect(readiness.check()).resolves.toEqual({ ready: true });
   await demoteOpenSessions(pool, 1);
   await expect(readiness.check()).resolves.toEqual({ ready: false, reason: 'The database takes no writes.' });

@@ -42,7 +42,7 @@ test('a replica is ready on the schema it knows, and on no other', async () => {
   await database.sql.query(
     `INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at) VALUES ('1', '', 'from the future', now())`,
   );
-  const readiness = createReadiness(pool, 1_000);
+  const readiness = createReadiness(pool);
   await expect(readiness.check()).resolves.toMatchObject({ ready: false, reason: expect.stringContaining('from the future') });
   expect(readiness.schemaKnown()).toBe(false);
 

@@ -1,7 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readConfig } from '../../src/config.js';
-import { answerUnparsed } from '../../src/http/unparsed.js';
 import { createOnsale, type Onsale } from '../../src/onsale.js';
 
 export const adminToken = 'the-admin-token-of-the-tests';
@@ -17,8 +16,8 @@ export async function startReplica(databaseUrl: string, env: Record<string, stri
   const config = readConfig({ DATABASE_URL: databaseUrl, ADMIN_TOKEN: adminToken, LOG_LEVEL: 'silent', ...env });
   const onsale = createOnsale(config, databaseUrl, adminToken);
   await untilAnswered(onsale);
-  const server = createServer(onsale.app);
-  answerUnparsed(server);
+  const server = createServer(onsale.listener);
+  onsale.guard(server);
   await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, resolve));
   return {
     ...onsale,

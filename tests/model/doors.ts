@@ -44,8 +44,8 @@ export const firstComeFirstServed: Precedes = (first, second) =>
 
 /** @param pool for reads and the admin; the seller has its own */
 export function saleDoor(pool: Pool, seller: Seller): Door {
-  const bounds = { lineMax: 1_000, lineMaxPerKey: 1_000, deadlineMs: 5_000 };
-  const availability = createAvailability(pool, { ...bounds, queriesInFlightMax: 1, batchReadsMax: 500 });
+  const bounds = { lineMax: 1_000, lineMaxPerKey: 1_000, lineMinPerKey: 1_000, waitMs: 400, deadlineMs: 5_000 };
+  const availability = createAvailability(pool, { ...bounds, queriesInFlightMax: 1, batchReadsMax: 500 }, () => undefined);
   const shown = ({ available, maxPurchaseLimit }: EventRow): Answer => ({ kind: 'event', available, limit: maxPurchaseLimit });
   return {
     buy: async (eventId, quantity, key) => {

@@ -12,7 +12,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-const limits = { lineMax: 3, lineMaxPerKey: 2, deadlineMs: 1_000 };
+const limits = { lineMax: 3, lineMaxPerKey: 2, lineMinPerKey: 1, waitMs: 400, deadlineMs: 1_000 };
 
 /** A request that is served when the test says so. */
 function request(): Admittable<string> & { served: (answer: string) => void; place: () => Place } {

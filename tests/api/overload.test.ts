@@ -1,0 +1,179 @@
+/**
+ * Goal: every line is bounded, and who finds one full is told so at once, in the words of the contract; nothing happened to him.
+ * Method: replicas with small limits, and another session that holds what they wait for.
+ */
+import { once } from 'node:events';
+import { Agent, request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { audit, makeEvent } from '../helpers/client.js';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
+import { type Replica, startReplica } from '../helpers/replica.js';
+import { call, type Reply } from './call.js';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(async () => {
+  await database.drop();
+});
+
+async function withReplica(env: Record<string, string>, work: (replica: Replica) => Promise<void>): Promise<void> {
+  const replica = await startReplica(database.url, env);
+  try {
+    await work(replica);
+  } finally {
+    await replica.close();
+  }
+}
+
+/** While another session holds what the statement locks. */
+async function whileHeld(statement: string, work: () => Promise<void>): Promise<void> {
+  const client = await database.sql.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query(statement);
+    await work();
+  } finally {
+    await client.query('ROLLBACK');
+    client.release();
+  }
+}
+
+const holdEvent = (eventId: string) => `SELECT FROM events WHERE id = '${eventId}' FOR UPDATE`;
+const holdEvents = 'LOCK TABLE events IN ACCESS EXCLUSIVE MODE';
+
+/** Until a session of the replica waits for what is held. */
+async function untilWaiting(): Promise<void> {
+  for (let attempt = 0; attempt < 500; attempt += 1) {
+    const { rows } = await database.sql.query(
+      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'onsale%'`,
+    );
+    if (rows.length > 0) return;
+    await pause(10);
+  }
+  throw new Error('nobody waited');
+}
+
+const buy = ({ address }: Replica, eventId: string, body: unknown = { quantity: 1 }) =>
+  call(address, `POST /events/${eventId}/purchases`, { json: body });
+
+function expectOverloaded({ status, headers, body }: Reply): void {
+  expect([status, body.code]).toEqual([503, 'overloaded']);
+  expect(headers).toMatchObject({
+    'content-type': 'application/problem+json',
+    'retry-after': expect.stringMatching(/^[1-9]\d*$/),
+    'x-request-id': body['request_id'],
+    'cache-control': 'no-store',
+  });
+}
+
+/** Requests refused for this reason. */
+async function refused({ address }: Replica, reason: string): Promise<number> {
+  const { text } = await call(address, 'GET /metrics');
+  return Number(new RegExp(`^onsale_refused_total\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+}
+
+test('who finds the line full is refused before his body is looked at, and whoever is in it is served', async () => {
+  await withReplica({ EVENT_LINE_REQUESTS_MAX: '1' }, async (replica) => {
+    const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+    let first: Promise<Reply> | undefined;
+    await whileHeld(holdEvent(eventId), async () => {
+      first = buy(replica, eventId);
+      await untilWaiting();
+      expectOverloaded(await buy(replica, eventId));
+      expectOverloaded(await buy(replica, eventId, { no: 'purchase' }));
+    });
+    expect((await first)?.status).toBe(201);
+    expect(await refused(replica, 'event line full')).toBe(2);
+    expect((await audit(replica.address, eventId)).body).toMatchObject({ sold_quantity: 1, consistent: true });
+  });
+});
+
+test('more refusals than there is time for wait for their turn, and are all told', async () => {
+  await withReplica({ EVENT_LINE_REQUESTS_MAX: '1', REFUSALS_PER_SECOND_MAX: '100' }, async (replica) => {
+    const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+    let first: Promise<Reply> | undefined;
+    await whileHeld(holdEvent(eventId), async () => {
+      first = buy(replica, eventId);
+      await untilWaiting();
+      const refusals = await Promise.all(Array.from({ length: 40 }, () => buy(replica, eventId)));
+      refusals.forEach(expectOverloaded);
+    });
+    expect((await first)?.status).toBe(201);
+  });
+});
+
+test('a buyer who has hung up while he was in line buys nothing', async () => {
+  await withReplica({}, async (replica) => {
+    const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+    let first: Promise<Reply> | undefined;
+    await whileHeld(holdEvent(eventId), async () => {
+      first = buy(replica, eventId);
+      await untilWaiting();
+      const headers = { 'Content-Type': 'application/json' };
+      const impatient = httpRequest(`${replica.address}/events/${eventId}/purchases`, { method: 'POST', headers, agent: new Agent() });
+      impatient.on('error', () => undefined).end('{"quantity":2}');
+      await pause(100);
+      impatient.destroy();
+      await pause(100);
+    });
+    expect((await first)?.status).toBe(201);
+    for (let attempt = 0; attempt < 50 && (await refused(replica, 'client gone')) === 0; attempt += 1) await pause(20);
+    expect(await refused(replica, 'client gone')).toBe(1);
+    expect((await audit(replica.address, eventId)).body).toMatchObject({ sold_quantity: 1, consistent: true });
+  });
+});
+
+test.each([
+  ['lookups full', 'GET /events', { LOOKUPS_IN_PROGRESS_MAX: '1' }],
+  ['admin full', 'GET /admin/events', { ADMIN_IN_PROGRESS_MAX: '1' }],
+])('%s: the next is refused at once, and probes are answered', async (reason, line, env) => {
+  await withReplica(env, async (replica) => {
+    let first: Promise<Reply> | undefined;
+    await whileHeld(holdEvents, async () => {
+      first = call(replica.address, line);
+      await untilWaiting();
+      expectOverloaded(await call(replica.address, line));
+      expect((await call(replica.address, 'GET /healthz')).status).toBe(200);
+      expect((await call(replica.address, 'GET /readyz')).status).toBe(200);
+    });
+    expect((await first)?.status).toBe(200);
+    expect(await refused(replica, reason)).toBe(1);
+  });
+});
+
+test('where a rate is set, one client too fast is told 429 and when to come back; probes have no rate', async () => {
+  await withReplica({ CLIENT_REQUESTS_PER_MINUTE_MAX: '10' }, async (replica) => {
+    let reply = await call(replica.address, 'GET /events');
+    expect(reply.status).toBe(200);
+    for (let sent = 0; sent < 20 && reply.status === 200; sent += 1) reply = await call(replica.address, 'GET /events');
+    const { status, headers, body } = reply;
+    expect([status, body.code]).toEqual([429, 'rate-limited']);
+    expect(headers).toMatchObject({ 'retry-after': expect.stringMatching(/^\d+$/), ratelimit: expect.stringContaining('r=0') });
+    expect((await call(replica.address, 'GET /healthz')).status).toBe(200);
+    expect(await refused(replica, 'rate limit')).toBe(1);
+  });
+});
+
+test('one address has so many connections, and there are so many in all; idle ones do not keep a buyer out', async () => {
+  await withReplica({ CONNECTIONS_PER_ADDRESS_MAX: '3' }, async (replica) => {
+    const { port, hostname } = new URL(replica.address);
+    const idle = [connect(Number(port), hostname), connect(Number(port), hostname)];
+    await Promise.all(idle.map((socket) => once(socket, 'connect')));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const third = httpRequest(`${replica.address}/healthz`, { agent }).end();
+    const [answer] = (await once(third, 'response')) as [{ statusCode: number; resume(): void }];
+    answer.resume();
+    expect(answer.statusCode).toBe(200);
+    const fourth = connect(Number(port), hostname);
+    await once(fourth, 'close');
+    for (const socket of idle) socket.destroy();
+    agent.destroy();
+    await pause(50);
+    expect(await refused(replica, 'connections full')).toBe(1);
+  });
+});

@@ -1,0 +1,94 @@
+/**
+ * Goal: the pace of a line is what is served while somebody waits, and the bound of the line follows it.
+ * Method: Jest's clock, and work that takes as long as the test says.
+ */
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { Admission } from '../../src/sale/admission.js';
+import { Pace } from '../../src/sale/pace.js';
+
+beforeEach(() => {
+  jest.useFakeTimers();
+});
+afterEach(() => {
+  jest.useRealTimers();
+});
+
+/** So many are served in each of the windows, one after the other. */
+function serve(pace: Pace, perWindow: readonly number[], waiting = 1): void {
+  for (const count of perWindow) {
+    for (let served = 0; served < count; served += 1) pace.served(performance.now(), waiting);
+    jest.advanceTimersByTime(250);
+    pace.look(performance.now());
+  }
+}
+
+test('a pace is not known before it was measured, and follows what is served', () => {
+  const pace = new Pace();
+  expect(pace.perSecond).toBeUndefined();
+  serve(pace, [250]);
+  expect(pace.perSecond).toBe(1_000);
+  serve(pace, [500, 500, 500]);
+  expect(pace.perSecond).toBe(1_875);
+});
+
+test('a line in which nobody waits shows how many came, not how many could be served', () => {
+  const pace = new Pace();
+  serve(pace, [250]);
+  serve(pace, [1, 2], 0);
+  expect(pace.perSecond).toBe(1_000);
+});
+
+test('when nothing is served any more the pace falls, and it rises again after that', () => {
+  const pace = new Pace();
+  serve(pace, [1_000]);
+  serve(pace, [0, 0, 0, 0]);
+  expect(pace.perSecond).toBe(250);
+  serve(pace, [1_000, 1_000, 1_000, 1_000]);
+  expect(pace.perSecond).toBeGreaterThan(3_500);
+});
+
+test('the excess is the work refused in a second, in seconds', () => {
+  const pace = new Pace();
+  serve(pace, [250]);
+  for (let refused = 0; refused < 5_000; refused += 1) pace.refused(performance.now());
+  serve(pace, [250]);
+  expect(pace.excess).toBe(10);
+});
+
+test('a line may be as long as is served in the time that the last one in it may wait, and no shorter than its least', async () => {
+  const admission = new Admission<string>({ lineMax: 10_000, lineMaxPerKey: 5_000, lineMinPerKey: 10, waitMs: 500, deadlineMs: 60_000 });
+  const admitted: (() => void)[] = [];
+  const admit = () =>
+    admission.admit('a', {
+      serve: () =>
+        new Promise<string>((resolve) => {
+          admitted.push(() => {
+            resolve('served');
+          });
+        }),
+      shed: (_seconds, reason) => reason,
+      late: () => 'late',
+    });
+  const fill = () => {
+    while (admission.refuses('a') === undefined) void admit();
+  };
+  const serveAndWait = async (count: number) => {
+    for (const done of admitted.splice(0, count)) done();
+    await jest.advanceTimersByTimeAsync(250);
+  };
+  for (let index = 0; index < 1_000; index += 1) void admit();
+  await serveAndWait(250); // 1,000 a second, so that 500 may wait
+  await expect(admit()).resolves.toBe('event line full');
+  await serveAndWait(250);
+  await serveAndWait(250);
+  fill();
+  expect(admission.total).toBe(500);
+  for (let window = 0; window < 20; window += 1) {
+    await serveAndWait(0);
+    await expect(admit()).resolves.toBe('event line full');
+  }
+  for (const done of admitted.splice(0, 495)) done(); // hardly anything was served for five seconds
+  await jest.advanceTimersByTimeAsync(0);
+  fill();
+  expect(admission.total).toBe(10);
+});
