@@ -29,7 +29,7 @@ export class BatchFault extends Error {
 /**
  * Idempotent: the same requests again give the same purchases, whatever became of an earlier attempt. The row lock is the
  * barrier: an earlier attempt of this kind whose COMMIT was sent holds it until it has ended. So once the lock is ours, that
- * attempt has either happened, and is recalled, or never will. (For one of the straight kind see sale.ts, `isConclusive`.)
+ * attempt has either happened, and is recalled, or never will. (For one of the straight kind see resolve.ts, `isConclusive`.)
  *
  * @returns one outcome per request, in order; true once returned, and durable
  * @throws BatchFault

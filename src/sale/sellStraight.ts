@@ -40,7 +40,7 @@ export interface Batch {
  * @returns for each batch one outcome per request, all sold, durable; undefined if not everything in it could be granted, and
  *   then nothing happened to it
  * @throws BatchFault. Unless it is certain that nothing happened, it may even happen later: the statement needs nothing more
- *   from us, and may be waiting in a network or in a stopped backend, before it has any lock (sale.ts, `isConclusive`).
+ *   from us, and may be waiting in a network or in a stopped backend, before it has any lock (resolve.ts, `isConclusive`).
  */
 export async function sellStraight({ prisma }: Pool, batches: readonly Batch[]): Promise<(Outcome[] | undefined)[]> {
   const wanted = batches.map(({ eventId, requests }) => ({ eventId, purchases: requests.map(toNewPurchase) }));
