@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { audit, makeEvent } from '../helpers/client.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { type Replica, startReplica } from '../helpers/replica.js';
+import { untilWaiting } from '../interleavings/sessions.js';
 import { call, type Reply } from './call.js';
 
 let database: TestDatabase;
@@ -46,18 +47,6 @@ async function whileHeld(statement: string, work: () => Promise<void>): Promise<
 const holdEvent = (eventId: string) => `SELECT FROM events WHERE id = '${eventId}' FOR UPDATE`;
 const holdEvents = 'LOCK TABLE events IN ACCESS EXCLUSIVE MODE';
 
-/** Until a session of the replica waits for what is held. */
-async function untilWaiting(): Promise<void> {
-  for (let attempt = 0; attempt < 500; attempt += 1) {
-    const { rows } = await database.sql.query(
-      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'onsale%'`,
-    );
-    if (rows.length > 0) return;
-    await pause(10);
-  }
-  throw new Error('nobody waited');
-}
-
 const buy = ({ address }: Replica, eventId: string, body: unknown = { quantity: 1 }) =>
   call(address, `POST /events/${eventId}/purchases`, { json: body });
 
@@ -83,7 +72,7 @@ test('who finds the line full is refused before his body is looked at, and whoev
     let first: Promise<Reply> | undefined;
     await whileHeld(holdEvent(eventId), async () => {
       first = buy(replica, eventId);
-      await untilWaiting();
+      await untilWaiting(database.sql);
       expectOverloaded(await buy(replica, eventId));
       expectOverloaded(await buy(replica, eventId, { no: 'purchase' }));
     });
@@ -99,7 +88,7 @@ test('more refusals than there is time for wait for their turn, and are all told
     let first: Promise<Reply> | undefined;
     await whileHeld(holdEvent(eventId), async () => {
       first = buy(replica, eventId);
-      await untilWaiting();
+      await untilWaiting(database.sql);
       const refusals = await Promise.all(Array.from({ length: 40 }, () => buy(replica, eventId)));
       refusals.forEach(expectOverloaded);
     });
@@ -113,7 +102,7 @@ test('a buyer who has hung up while he was in line buys nothing', async () => {
     let first: Promise<Reply> | undefined;
     await whileHeld(holdEvent(eventId), async () => {
       first = buy(replica, eventId);
-      await untilWaiting();
+      await untilWaiting(database.sql);
       const headers = { 'Content-Type': 'application/json' };
       const impatient = httpRequest(`${replica.address}/events/${eventId}/purchases`, { method: 'POST', headers, agent: new Agent() });
       impatient.on('error', () => undefined).end('{"quantity":2}');
@@ -136,7 +125,7 @@ test.each([
     let first: Promise<Reply> | undefined;
     await whileHeld(holdEvents, async () => {
       first = call(replica.address, line);
-      await untilWaiting();
+      await untilWaiting(database.sql);
       expectOverloaded(await call(replica.address, line));
       expect((await call(replica.address, 'GET /healthz')).status).toBe(200);
       expect((await call(replica.address, 'GET /readyz')).status).toBe(200);

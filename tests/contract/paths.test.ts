@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
+import { untilWaiting } from '../interleavings/sessions.js';
 import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../helpers/sales.js';
 
 let database: TestDatabase;
@@ -27,18 +28,6 @@ const kindsOf = async (eventId: string, ...requests: ReturnType<typeof request>[
   (await Promise.all(requests.map((each) => seller.sell(eventId, each)))).map((outcome) =>
     outcome.kind === 'sold' && outcome.replayed ? 'replayed' : outcome.kind,
   );
-
-/** Resolves when so many sessions of this database wait for a lock. */
-async function untilWaiting(sessions: number): Promise<void> {
-  for (let attempt = 0; attempt < 500; attempt += 1) {
-    const { rows } = await database.sql.query(
-      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    );
-    if (rows.length === sessions) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`${String(sessions)} sessions never waited`);
-}
 
 test('a sold-out event refuses together, and still gives a key its purchase again', async () => {
   const eventId = await newEvent(pool, 2, 2);
@@ -141,7 +130,7 @@ test('who waited until little time was left is refused, not sold to and told too
   await holder.query('BEGIN');
   await holder.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [eventId]);
   const carried = sale.sell(eventId, request(1)); // waits for the row
-  await untilWaiting(1);
+  await untilWaiting(database.sql);
   const inLine = sale.sell(eventId, request(1)); // waits for the first
   await new Promise((resolve) => setTimeout(resolve, 1_750));
   await holder.query('COMMIT');

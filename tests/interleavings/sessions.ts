@@ -48,6 +48,11 @@ export function untilBlockedBy(watcher: pg.Pool, pid: number): Promise<number> {
   return untilThere(watcher, `wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(pid))`, [pid]);
 }
 
+/** @returns a session that waits for any lock */
+export function untilWaiting(watcher: pg.Pool): Promise<number> {
+  return untilThere(watcher, `wait_event_type = 'Lock'`, []);
+}
+
 /** @returns the session whose commit waits for the synchronous standby */
 export function untilWaitingForStandby(watcher: pg.Pool): Promise<number> {
   return untilThere(watcher, `wait_event = 'SyncRep'`, []);
