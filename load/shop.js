@@ -47,15 +47,43 @@ export function newKey() {
 }
 
 /**
+ * A purchase as `http.batch` takes it.
+ *
+ * @param {string} eventId
+ * @param {number} quantity
+ * @param {string} key
+ * @param {string} [timeout] such as '50ms'
+ */
+export function purchaseRequest(eventId, quantity, key, timeout) {
+  const headers = Object.assign({ 'Idempotency-Key': key }, asJson);
+  return {
+    method: 'POST',
+    url: base + '/events/' + eventId + '/purchases',
+    body: JSON.stringify({ quantity: quantity }),
+    params: { headers: headers, timeout: timeout || '10s', tags: { name: 'purchase' } },
+  };
+}
+
+/**
  * @param {string} eventId
  * @param {number} quantity
  * @param {string} key
  * @param {string} [timeout] such as '50ms'
  */
 export function buy(eventId, quantity, key, timeout) {
-  const headers = Object.assign({ 'Idempotency-Key': key }, asJson);
-  const options = { headers: headers, timeout: timeout || '10s', tags: { name: 'purchase' } };
-  return http.post(base + '/events/' + eventId + '/purchases', JSON.stringify({ quantity: quantity }), options);
+  const request = purchaseRequest(eventId, quantity, key, timeout);
+  return http.post(request.url, request.body, request.params);
+}
+
+/** The probe of whoever restarts what does not answer. */
+export function isAlive() {
+  return http.get(base + '/healthz', { tags: { name: 'alive' } });
+}
+
+/** @param {number[]} values @param {number} share such as 0.95 */
+export function percentile(values, share) {
+  const sorted = values.slice().sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] || 0;
 }
 
 /** @param {string} eventId */
