@@ -4,7 +4,8 @@
  *
  *     k6 run -e ADMIN_TOKEN=… load/stampede.js          ARRIVALS=20000 QUOTA=1000
  *
- * k6, the server and what is between them need as many file descriptors (`ulimit -n`) and local ports as there are arrivals.
+ * k6, the server and what is between them need as many file descriptors (`ulimit -n`) and local ports as there are arrivals,
+ * and the replicas together as many connections (CONNECTIONS_MAX); beyond that a connection is closed, which is no answer.
  */
 import { check } from 'k6';
 import http from 'k6/http';
@@ -22,6 +23,8 @@ const refused = new Counter('refusals');
 
 export const options = {
   scenarios: { doors: { executor: 'per-vu-iterations', vus: Math.ceil(arrivals / perVu), iterations: 1, maxDuration: '180s' } },
+  // Who has his answer leaves, so that the audit finds a connection where they are counted.
+  noConnectionReuse: true,
   batch: perVu,
   batchPerHost: perVu,
   summaryTrendStats: ['med', 'p(95)', 'p(99)', 'max'],
