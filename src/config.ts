@@ -42,7 +42,7 @@ const environment = z.object({
   /** The same for one event, so that a stormed one leaves room for the others. */
   EVENT_LINE_REQUESTS_MAX: count(10_000, 1_000_000),
   /** However slow the pace, so many are let in for one event: a crowd for a small quota gets its answers, not a refusal to look. */
-  EVENT_LINE_REQUESTS_MIN: count(2_500, 1_000_000),
+  EVENT_LINE_REQUESTS_MIN: count(2_000, 1_000_000),
   /** Between those two the line may be as long as is served in this time, by the pace of late: the wait of the last in it. */
   LINE_WAIT_MS: milliseconds(400),
   /** Availability reads admitted and not yet answered. */
