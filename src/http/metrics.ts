@@ -13,6 +13,29 @@ export interface Metrics {
   gauges(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void;
 }
 
+/** Exported from the start, as zeros: a counter that appears with its first event hides that event from every rate. */
+const knownOutcomes: readonly (Parameters<SaleObserver['outcome']>[0] | 'replayed')[] = [
+  'sold',
+  'replayed',
+  'sold-out',
+  'insufficient-availability',
+  'purchase-limit-exceeded',
+  'event-not-found',
+  'idempotency-key-reused',
+  'overloaded',
+  'outcome-unknown',
+];
+const knownReasons = [
+  ...(['draining', 'line full', 'event line full', 'event loop lag', 'too late', 'client gone'] satisfies Parameters<
+    SaleObserver['refused']
+  >[0][]),
+  'reads full',
+  'lookups full',
+  'admin full',
+  'rate limit',
+  'connections full',
+];
+
 /** From a millisecond to the deadline. */
 const secondsBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 1, 2, 5];
 
@@ -21,9 +44,15 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const outcomes = countedByHand(registry, 'onsale_purchases_total', 'Purchase requests by outcome', 'outcome');
-  const refusals = countedByHand(registry, 'onsale_refused_total', 'Requests refused before anything began, by reason', 'reason');
-  const faults = countedByHand(registry, 'onsale_database_faults_total', 'Failed attempts at a batch', 'fault');
+  const outcomes = countedByHand(registry, 'onsale_purchases_total', 'Purchase requests by outcome', 'outcome', knownOutcomes);
+  const refusals = countedByHand(
+    registry,
+    'onsale_refused_total',
+    'Requests refused before anything began, by reason',
+    'reason',
+    knownReasons,
+  );
+  const faults = countedByHand(registry, 'onsale_database_faults_total', 'Failed attempts at a batch', 'fault', []);
   const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) =>
     new Histogram({ name, help, buckets, labelNames, registers });
   const batchRequests = histogram('onsale_batch_requests', 'Requests in a batch', [1, 2, 5, 10, 20, 50, 100, 200, 500]);
@@ -83,8 +112,8 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
  *
  * @returns counts one more
  */
-function countedByHand(registry: Registry, name: string, help: string, label: string): (value: string) => void {
-  const counts = new Map<string, number>();
+function countedByHand(registry: Registry, name: string, help: string, label: string, known: readonly string[]): (value: string) => void {
+  const counts = new Map(known.map((value) => [value, 0]));
   new Counter({
     name,
     help,
