@@ -3,6 +3,7 @@
  * bounded, in total and per key, so that the memory of the process and the wait of the last in line are too. The
  * bounds follow the measured pace: who would wait too long is better told so at once.
  */
+import type { OverloadReason } from './outcome.js';
 import { Pace } from './pace.js';
 
 export interface AdmissionLimits {
@@ -15,7 +16,7 @@ export interface AdmissionLimits {
   readonly deadlineMs: number;
 }
 
-export type ShedReason = 'draining' | 'line full' | 'event line full';
+export type ShedReason = Extract<OverloadReason, 'draining' | 'line full' | 'event line full'>;
 
 /**
  * The last part of a deadline, kept for the transaction itself: under a load that cannot be carried, those who are served

@@ -21,11 +21,14 @@ export type Refusal =
   | { readonly kind: 'purchase-limit-exceeded'; readonly maxPurchaseLimit: number }
   | { readonly kind: 'idempotency-key-reused' };
 
+/** Which bound a request met. */
+export type OverloadReason = 'draining' | 'line full' | 'event line full' | 'event loop lag' | 'too late' | 'client gone';
+
 export type Outcome =
   | { readonly kind: 'sold'; readonly purchase: Purchase; readonly replayed: boolean }
   | Refusal
   /** Refused before any transaction carried it: nothing was bought. */
-  | { readonly kind: 'overloaded'; readonly retryAfterSeconds: number }
+  | { readonly kind: 'overloaded'; readonly reason: OverloadReason; readonly retryAfterSeconds: number }
   /** It may have been bought; the same key, or a look at `purchaseId`, will tell. */
   | { readonly kind: 'outcome-unknown'; readonly purchaseId: string; readonly retryAfterSeconds: number };
 

@@ -7,9 +7,9 @@
  */
 import type { Pool } from '../db/client.js';
 import type { Fault } from '../db/faults.js';
-import { Admission, type AdmissionLimits, type ShedReason } from './admission.js';
+import { Admission, type AdmissionLimits } from './admission.js';
 import { GroupCommit } from './groupCommit.js';
-import type { Outcome, PurchaseRequest } from './outcome.js';
+import type { Outcome, OverloadReason, PurchaseRequest } from './outcome.js';
 import { createPaths, largestPurchase, type Path } from './paths.js';
 import { type Entry, resolve, type Resolution, type Resolved } from './resolve.js';
 
@@ -24,7 +24,7 @@ export interface SaleLimits extends AdmissionLimits {
 export interface SaleObserver {
   outcome(kind: Outcome['kind'], replayed: boolean): void;
   /** Refused before any transaction began. */
-  refused(reason: ShedReason | 'event loop lag' | 'too late' | 'client gone'): void;
+  refused(reason: OverloadReason): void;
   /** A batch has a transaction. @param waitedMs by the first of it */
   began(requests: number, waitedMs: number): void;
   /** An attempt at a batch is over, well or not. */
@@ -58,17 +58,12 @@ export interface Sale {
 export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
 
-  const overloaded = (retryAfterSeconds: number): Outcome => ({ kind: 'overloaded', retryAfterSeconds });
-
-  function shed(retryAfterSeconds: number, reason: Parameters<SaleObserver['refused']>[0]): Outcome {
-    observer.refused(reason);
-    return overloaded(retryAfterSeconds);
-  }
+  const overloaded = (retryAfterSeconds: number, reason: OverloadReason): Outcome => ({ kind: 'overloaded', reason, retryAfterSeconds });
 
   /** At the deadline: refused if no transaction carries the request, unknown, and never "failed", if one may have. */
   function late({ request, place }: Entry): Outcome {
     const retryAfterSeconds = admission.retryAfterSeconds();
-    if (!place.started) return shed(retryAfterSeconds, place.isGone() ? 'client gone' : 'too late');
+    if (!place.started) return overloaded(retryAfterSeconds, place.isGone() ? 'client gone' : 'too late');
     return { kind: 'outcome-unknown', purchaseId: request.purchaseId, retryAfterSeconds };
   }
 
@@ -98,11 +93,12 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
     sell: async (eventId, request, isGone) => {
       const answer = await admission.admit<Resolved>(eventId, {
         serve: (place) => line.submit(eventId, { request, place }),
-        shed,
+        shed: overloaded,
         late: (place) => late({ request, place }),
         isGone,
       });
       if (answer.kind === 'failed') throw answer.error;
+      if (answer.kind === 'overloaded') observer.refused(answer.reason);
       observer.outcome(answer.kind, answer.kind === 'sold' && answer.replayed);
       return answer;
     },

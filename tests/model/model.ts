@@ -3,6 +3,7 @@
  * a database. Of operations that ran at once it asks only that some order of them explains all the answers.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { ReadOutcome } from '../../src/sale/availability.js';
 import type { Outcome } from '../../src/sale/outcome.js';
 import type { Purchase } from '../../src/sql/readPurchase.js';
 
@@ -16,6 +17,7 @@ export type Operation = { readonly door: number; readonly event: number } & (
 
 export type Answer =
   | Outcome
+  | Exclude<ReadOutcome, { kind: 'found' }>
   | { readonly kind: 'event'; readonly available: number; readonly limit: number }
   | { readonly kind: 'purchase'; readonly purchase: Purchase }
   | { readonly kind: 'purchase-not-found' }
