@@ -49,9 +49,9 @@ const environment = z.object({
   READ_LINE_REQUESTS_MAX: count(20_000, 1_000_000),
 
   /** Lists and look-ups of purchases under way; each needs a connection of the reads for a moment. */
-  LOOKUPS_IN_PROGRESS_MAX: count(100, 100_000),
+  LOOKUPS_IN_PROGRESS_MAX: count(1_000, 100_000),
   /** Requests of the admin under way. */
-  ADMIN_IN_PROGRESS_MAX: count(50, 100_000),
+  ADMIN_IN_PROGRESS_MAX: count(1_000, 100_000),
 
   // --- clients --------------------------------------------------------------------------------------------------
   /** Open connections; idle ones cost some kilobytes. The process needs as many file descriptors, and some more. */
