@@ -18,7 +18,7 @@ import type { Availability } from './sale/availability.js';
 import type { Sale } from './sale/sale.js';
 
 export interface AppDeps {
-  readonly sale: Sale;
+  readonly sale: Pick<Sale, 'sell'>;
   readonly availability: Availability;
   /** For the reads that are not shared. */
   readonly reads: PrismaClient;

@@ -23,8 +23,8 @@ const environment = z.object({
   EMBEDDED_DATA_DIR: z.string().min(1).optional(),
 
   // --- connections: what Postgres sees from one replica, never more -----------------------------------------------
-  /** Transactions of sales at once: half for batches that go straight, half for those that need care. More only makes smaller batches. */
-  SALE_CONNECTIONS_MAX: z.coerce.number().int().min(2).max(100).default(4),
+  /** Transactions of sales at once: two go straight, two with care, one refuses, one waits for rows that somebody else holds. */
+  SALE_CONNECTIONS_MAX: z.coerce.number().int().min(4).max(100).default(6),
   /** Reads are coalesced, so two queries serve everybody. */
   READ_CONNECTIONS_MAX: count(2, 100),
   /** A share of its own: a storm of buyers must not lock the admin and the readiness probe out. */

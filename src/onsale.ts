@@ -12,6 +12,7 @@ import { startLagMeter } from './http/lag.js';
 import { createMetrics, type Metrics } from './http/metrics.js';
 import { answerUnparsed } from './http/unparsed.js';
 import { createAvailability } from './sale/availability.js';
+import { ofKnownEvents } from './sale/knownEvents.js';
 import { createSale } from './sale/sale.js';
 
 export interface Onsale {
@@ -45,7 +46,17 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
     trustedProxies: config.TRUST_PROXY_HOPS,
   };
-  const app = createApp({ sale, availability, reads, admin, adminToken, readiness, metrics, log, limits });
+  const app = createApp({
+    sale: { sell: ofKnownEvents(sale, availability) },
+    availability,
+    reads,
+    admin,
+    adminToken,
+    readiness,
+    metrics,
+    log,
+    limits,
+  });
   const refuses = (eventId: string) => sale.refuses(eventId, lag.lagMs() > config.EVENT_LOOP_LAG_MAX_MS);
   const gate = createGate(refuses, config.REFUSALS_PER_SECOND_MAX, app);
   metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be told', gate.waiting);

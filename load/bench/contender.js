@@ -92,7 +92,7 @@ const event = {
 const ready = { check: async () => /** @type {const} */ ({ ready: true }), schemaKnown: () => true, drain: () => undefined };
 const unused = /** @type {never} */ (undefined);
 const app = createApp({
-  sale: { sell, refuses: () => undefined, waiting: 0, inFlight: 0, close: async () => undefined },
+  sale: { sell },
   availability: { read: async () => ({ kind: 'found', event }) },
   reads: unused,
   admin: unused,

@@ -12,20 +12,28 @@ import { retryAfter, sendProblem } from './problems.js';
 
 export interface Gate {
   readonly listener: RequestListener;
-  /** Refusals that wait to be told. */
+  /** Refusals that wait to be told: at most one for each connection. */
   readonly waiting: () => number;
+}
+
+interface Refusal {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly retryAfterSeconds: number;
 }
 
 const detail = 'Too many at the moment: refused before it began, nothing was bought.';
 const everyMs = 5;
 const lateMsMax = 100;
+/** Requests of one connection that may wait for the answer to the one before: hardly any client does that at all. */
+const pipelinedMax = 32;
 
 /**
  * @param refuses would a purchase of this event be refused at once? Returns the seconds after which to come back
  * @param refusalsPerSecondMax what is left of the event loop for refusing
  */
 export function createGate(refuses: (eventId: string) => number | undefined, refusalsPerSecondMax: number, app: RequestListener): Gate {
-  const waiting: (() => void)[] = [];
+  let waiting: Refusal[] = [];
   let timer: NodeJS.Timeout | undefined;
   let tickedAtMs = 0;
 
@@ -34,7 +42,8 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
     // After a late turn of the event loop there is more to make up for, but never so much that the next turn is late too.
     const elapsedMs = Math.min(nowMs - tickedAtMs, lateMsMax);
     tickedAtMs = nowMs;
-    for (const refuse of waiting.splice(0, Math.ceil((refusalsPerSecondMax * elapsedMs) / 1000))) refuse();
+    waiting = waiting.filter(({ res }) => !res.destroyed); // who has hung up costs nobody his turn
+    for (const refusal of waiting.splice(0, Math.ceil((refusalsPerSecondMax * elapsedMs) / 1000))) refuse(refusal);
     if (waiting.length > 0) return;
     clearInterval(timer);
     timer = undefined;
@@ -42,15 +51,22 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
 
   return {
     listener: (req, res) => {
+      const before = countPipelined(req.socket, res);
+      if (before > pipelinedMax) {
+        req.socket.destroy();
+        return;
+      }
       const eventId = eventToBuyFrom(req);
       const retryAfterSeconds = eventId === undefined ? undefined : refuses(eventId);
       if (retryAfterSeconds === undefined) {
         app(req, res);
         return;
       }
-      waiting.push(() => {
-        refuse(req, res, retryAfterSeconds);
-      });
+      if (before > 0) {
+        req.socket.destroy(); // nobody who sends without waiting for answers may fill the line of refusals
+        return;
+      }
+      waiting.push({ req, res, retryAfterSeconds });
       if (timer) return;
       tickedAtMs = performance.now();
       timer = setInterval(tick, everyMs);
@@ -59,14 +75,28 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
   };
 }
 
+/** The last answer of each connection, and how many requests in a row came before the answer to the one before them was given. */
+const pipelines = new WeakMap<object, { last: ServerResponse; inARow: number }>();
+
+/** Node reads on while answers are outstanding, without a bound. @returns how many requests in a row did not wait */
+function countPipelined(socket: object, res: ServerResponse): number {
+  const pipeline = pipelines.get(socket);
+  if (!pipeline) {
+    pipelines.set(socket, { last: res, inARow: 0 });
+    return 0;
+  }
+  pipeline.inARow = pipeline.last.writableEnded ? 0 : pipeline.inARow + 1;
+  pipeline.last = res;
+  return pipeline.inARow;
+}
+
 /** The id in `POST /events/{id}/purchases`, as it was sent. Anything else is no business of the gate. */
 function eventToBuyFrom({ method, url = '' }: IncomingMessage): string | undefined {
   const [start, end] = ['/events/'.length, '/events/'.length + 36];
   return method === 'POST' && url.startsWith('/events/') && url.startsWith('/purchases', end) ? url.slice(start, end) : undefined;
 }
 
-function refuse(req: IncomingMessage, res: ServerResponse, retryAfterSeconds: number): void {
-  if (res.destroyed) return;
+function refuse({ req, res, retryAfterSeconds }: Refusal): void {
   prepareAnswer(req, res);
   sendProblem(res, { code: 'overloaded', detail, headers: retryAfter(retryAfterSeconds) });
 }

@@ -23,7 +23,7 @@ export function purchases(
   router: IRouter,
   before: RequestHandler,
   lookups: Bounded,
-  sale: Sale,
+  sale: Pick<Sale, 'sell'>,
   reads: Pick<PrismaClient, '$queryRaw'>,
 ): void {
   const buy: RequestHandler<{ event_id: string }> = async (req, res) => {

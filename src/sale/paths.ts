@@ -3,9 +3,10 @@
  * whole, straight; sold out, refused together; at the end of a sale, in a storm of retries, after a fault and whenever it is
  * not known what became of an attempt, with care. That memory is only a hint: every way answers truly.
  *
- * Connections are divided in two, so that a row that somebody else keeps locked holds up only what must wait for it.
+ * Each way has connections of its own, so that a row that somebody else keeps locked holds up only what must wait for it.
  */
 import type { Pool } from '../db/client.js';
+import { classify } from '../db/faults.js';
 import { GroupCommit } from './groupCommit.js';
 import type { Outcome, PurchaseRequest } from './outcome.js';
 import { refuseAll } from './refuseAll.js';
@@ -25,7 +26,7 @@ export interface Attempt {
 export interface PathLimits {
   /** Tickets of one statement, of all events in it. */
   readonly batchTicketsMax: number;
-  /** Transactions in the database at once: the pool's connections. At least 2. */
+  /** Transactions in the database at once: the pool's connections. At least 4. */
   readonly connectionsMax: number;
 }
 
@@ -33,10 +34,11 @@ export interface PathLimits {
 export type Path = 'straight' | 'careful' | 'refused together';
 
 /** What the last batch of an event came to, where it was not granted whole. */
-type Memory = 'careful' | 'sold out';
+type Memory = 'careful' | 'held up' | 'sold out';
 
 /** No request may make a batch heavier than the largest purchase that can be granted. */
 export const largestPurchase = 1_000;
+const lockNotAvailable = '55P03';
 /** Events that share one statement: far more than can be told apart in its duration. */
 const eventsMax = 500;
 /** Events whose last batch is remembered; beyond it all are forgotten, which costs one attempt in vain for each. */
@@ -52,7 +54,9 @@ export function createPaths(
   onEnd: (path: Path, tookMs: number) => void,
 ): (attempt: Attempt, withCare: boolean) => Promise<readonly Outcome[]> {
   const memories = new Memories();
-  const straightMax = Math.floor(limits.connectionsMax / 2);
+  // One connection refuses, one waits for rows that others hold, and of the rest half is for care.
+  const carefulMax = Math.max(1, Math.floor((limits.connectionsMax - 2) / 2));
+  const straightMax = limits.connectionsMax - 2 - carefulMax;
 
   async function timed<T>(path: Path, work: () => Promise<T>): Promise<T> {
     const beganAtMs = performance.now();
@@ -76,25 +80,23 @@ export function createPaths(
     inFlightPerKeyMax: straightMax,
   });
 
-  /** One batch, one transaction, one connection. */
-  const alone = new GroupCommit<string, () => Promise<Outcome[] | undefined>, Outcome[] | undefined>({
-    run: async (_eventId, jobs) => Promise.all(jobs.map((job) => job())),
-    batchSizeMax: 1,
-    inFlightMax: limits.connectionsMax - straightMax,
-    inFlightPerKeyMax: 1,
-  });
+  const [refusing, careful, heldUp] = [alone(1), alone(carefulMax), alone(1)];
 
-  const sellAlone = (path: Path, by: typeof sellBatch | typeof refuseAll, attempt: Attempt) =>
-    alone.submit(attempt.eventId, async () => {
+  const sellAlone = (path: Path, lane: ReturnType<typeof alone>, by: typeof sellBatch | typeof refuseAll, attempt: Attempt) =>
+    lane.submit(attempt.eventId, async () => {
       const requests = attempt.begin();
       return requests.length === 0 ? [] : timed(path, () => by(pool, attempt.eventId, requests));
     });
 
+  const carefully = (attempt: Attempt) =>
+    sellAlone('careful', memories.of(attempt.eventId) === 'held up' ? heldUp : careful, sellBatch, attempt);
+
   async function shortcut(attempt: Attempt): Promise<Outcome[] | undefined> {
     const memory = memories.of(attempt.eventId);
-    if (memory === 'careful' || attempt.requests.some(({ quantity }) => quantity > largestPurchase)) return undefined;
+    if (memory === 'careful' || memory === 'held up' || attempt.requests.some(({ quantity }) => quantity > largestPurchase))
+      return undefined;
     const outcomes = await (memory === 'sold out'
-      ? sellAlone('refused together', refuseAll, attempt)
+      ? sellAlone('refused together', refusing, refuseAll, attempt)
       : straight.submit('straight', attempt));
     if (!outcomes) attempt.undone();
     return outcomes;
@@ -102,15 +104,25 @@ export function createPaths(
 
   return async (attempt, withCare) => {
     try {
-      const outcomes = (withCare ? undefined : await shortcut(attempt)) ?? (await sellAlone('careful', sellBatch, attempt)) ?? [];
+      const outcomes = (withCare ? undefined : await shortcut(attempt)) ?? (await carefully(attempt)) ?? [];
       if (outcomes.length > 0) memories.remember(attempt.eventId, memoryOf(outcomes));
       return outcomes;
     } catch (fault) {
       // By itself from here on: whatever held this event up must not hold up those that shared a statement with it.
-      memories.remember(attempt.eventId, 'careful');
+      memories.remember(attempt.eventId, classify(fault).sqlState === lockNotAvailable ? 'held up' : 'careful');
       throw fault;
     }
   };
+}
+
+/** One batch, one transaction, one connection, and so many of those at once. */
+function alone(inFlightMax: number) {
+  return new GroupCommit<string, () => Promise<Outcome[] | undefined>, Outcome[] | undefined>({
+    run: async (_eventId, jobs) => Promise.all(jobs.map((job) => job())),
+    batchSizeMax: 1,
+    inFlightMax,
+    inFlightPerKeyMax: 1,
+  });
 }
 
 class Memories {

@@ -16,7 +16,7 @@ import { type Entry, resolve, type Resolution, type Resolved } from './resolve.j
 export interface SaleLimits extends AdmissionLimits {
   readonly batchRequestsMax: number;
   readonly batchTicketsMax: number;
-  /** Transactions of all events in the database at once: the pool's connections. At least 2. */
+  /** Transactions of all events in the database at once: the pool's connections. At least 4. */
   readonly connectionsMax: number;
 }
 

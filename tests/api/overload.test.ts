@@ -11,7 +11,7 @@ import { audit, makeEvent } from '../helpers/client.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { type Replica, startReplica } from '../helpers/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
-import { call, type Reply } from './call.js';
+import { call, nobody, type Reply } from './call.js';
 
 let database: TestDatabase;
 
@@ -164,5 +164,45 @@ test('one address has so many connections, and there are so many in all; idle on
     agent.destroy();
     await pause(50);
     expect(await refused(replica, 'connections full')).toBe(1);
+  });
+});
+
+test('buyers of events that do not exist are told so without a place in the line', async () => {
+  await withReplica({ EVENT_LINE_REQUESTS_MAX: '1', LINE_REQUESTS_MAX: '1' }, async (replica) => {
+    const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+    await buy(replica, eventId);
+    let first: Promise<Reply> | undefined;
+    await whileHeld(holdEvent(eventId), async () => {
+      first = buy(replica, eventId);
+      await untilWaiting(database.sql);
+      const { status, body } = await call(replica.address, `GET /events/${nobody}`);
+      expect([status, body.code]).toEqual([404, 'event-not-found']);
+    });
+    expect((await first)?.status).toBe(201);
+    const { text: before } = await call(replica.address, 'GET /metrics');
+    const answers = await Promise.all(Array.from({ length: 20 }, () => buy(replica, nobody)));
+    expect(answers.map(({ body }) => body.code)).toEqual(answers.map(() => 'event-not-found'));
+    const { text: after } = await call(replica.address, 'GET /metrics');
+    const batches = (text: string) => /^onsale_batch_requests_count (\d+)$/m.exec(text)?.[1];
+    expect(batches(after)).toBe(batches(before));
+  });
+});
+
+test('who is refused and has sent the next request without waiting is cut off, and takes one place among the refusals', async () => {
+  await withReplica({ EVENT_LINE_REQUESTS_MAX: '1', REFUSALS_PER_SECOND_MAX: '1' }, async (replica) => {
+    const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+    let first: Promise<Reply> | undefined;
+    await whileHeld(holdEvent(eventId), async () => {
+      first = buy(replica, eventId);
+      await untilWaiting(database.sql);
+      const { port, hostname } = new URL(replica.address);
+      const pushy = connect(Number(port), hostname);
+      const one = `POST /events/${eventId}/purchases HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"quantity":2}`;
+      pushy.on('error', () => undefined).write(one.repeat(1_000));
+      await new Promise((resolve) => pushy.on('close', resolve));
+      const { text } = await call(replica.address, 'GET /metrics');
+      expect(Number(/^onsale_refusals_waiting (\d+)$/m.exec(text)?.[1])).toBeLessThanOrEqual(1);
+    });
+    expect((await first)?.status).toBe(201);
   });
 });

@@ -79,6 +79,35 @@ test('an event that is held up holds up the others for one lock timeout at most'
   await hasty.close();
 });
 
+test('rows that others hold keep neither the refusals of a sold-out event nor the careful sale of another waiting', async () => {
+  const sale = groupCommitSale(pools[0], { deadlineMs: 20_000 });
+  const eventIds = await newEvents(6, 10);
+  const [soldOut = '', edge = '', ...locked] = eventIds;
+  await sale.sell(soldOut, request(10));
+  await sale.sell(soldOut, request(1));
+  const holder = await database.sql.connect();
+  await holder.query('BEGIN');
+  await holder.query('SELECT FROM events WHERE id = ANY ($1) FOR UPDATE', [locked]);
+  const heldUp = locked.map((eventId) => sale.sell(eventId, request(1)));
+  // Each is found to be held up after a lock timeout; from then on it waits where it holds up nobody else.
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  for (let round = 0; round < 5; round += 1) {
+    await expect(sale.sell(soldOut, request(1))).resolves.toMatchObject({ kind: 'sold-out' });
+    await expect(sale.sell(edge, request(11))).resolves.toMatchObject({ kind: 'purchase-limit-exceeded' });
+    await expect(sale.sell(edge, request(2))).resolves.toMatchObject({ kind: 'sold' });
+  }
+  let stillHeld = true;
+  void heldUp[0]?.then(() => (stillHeld = false));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(stillHeld).toBe(true);
+  await holder.query('COMMIT');
+  holder.release();
+  for (const outcome of await Promise.all(heldUp)) expect(outcome.kind).toBe('sold');
+  await sale.close();
+  await expectConserved(pools[0], edge, 10);
+  for (const eventId of locked) await expectConserved(pools[0], eventId, 1);
+});
+
 test('a request that the database refuses is told so alone, whoever shared its batch or its statement', async () => {
   await database.sql.query(`
     CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$

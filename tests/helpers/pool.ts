@@ -3,7 +3,7 @@ import { openPool, type Pool, type PoolLimits } from '../../src/db/client.js';
 /** A pool with the limits of the default configuration, except as told. */
 export function openTestPool(url: string, limits: Partial<PoolLimits> = {}): Pool {
   return openPool(url, 'onsale under test', {
-    connectionsMax: 4,
+    connectionsMax: 6,
     connectTimeoutMs: 1_500,
     lockTimeoutMs: 1_000,
     statementTimeoutMs: 2_000,

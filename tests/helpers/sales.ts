@@ -18,7 +18,7 @@ export const silent = { outcome: nothing, refused: nothing, began: nothing, ende
 
 export function groupCommitSale(pool: Pool, limits: Partial<SaleLimits> = {}): Seller {
   const defaults = { lineMax: 20_000, lineMaxPerKey: 10_000, lineMinPerKey: 2_000, waitMs: 400, deadlineMs: 5_000 };
-  const batches = { batchRequestsMax: 500, batchTicketsMax: 5_000, connectionsMax: 4 };
+  const batches = { batchRequestsMax: 500, batchTicketsMax: 5_000, connectionsMax: 6 };
   return createSale(pool, { ...defaults, ...batches, ...limits }, silent);
 }
 

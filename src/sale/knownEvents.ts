@@ -1,0 +1,24 @@
+/**
+ * Buyers of events that do not exist must not stand in line with the others: each made-up id would be a line, a batch and a
+ * transaction of its own. So the first purchase of an event looks it up first, together with whoever else asks what is left.
+ */
+import type { Availability } from './availability.js';
+import type { Sale } from './sale.js';
+
+/** Events are never deleted, so what was found once is true for good; beyond so many, all are looked up again. */
+const knownMax = 100_000;
+
+/** @returns the same sale, for events that exist */
+export function ofKnownEvents(sale: Sale, availability: Availability): Sale['sell'] {
+  const known = new Set<string>();
+  return async (eventId, request, isGone) => {
+    if (!known.has(eventId)) {
+      const found = await availability.read(eventId);
+      if (found.kind === 'event-not-found') return found;
+      if (found.kind === 'overloaded') return { ...found, reason: 'line full' };
+      if (known.size >= knownMax) known.clear();
+      known.add(eventId);
+    }
+    return sale.sell(eventId, request, isGone);
+  };
+}
