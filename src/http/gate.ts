@@ -12,7 +12,7 @@ import { retryAfter, sendProblem } from './problems.js';
 
 export interface Gate {
   readonly listener: RequestListener;
-  /** Refusals that wait to be told: at most one for each connection. */
+  /** Refusals that wait to be told. */
   readonly waiting: () => number;
 }
 
@@ -25,8 +25,10 @@ interface Refusal {
 const detail = 'Too many at the moment: refused before it began, nothing was bought.';
 const everyMs = 5;
 const lateMsMax = 100;
-/** Requests of one connection that may wait for the answer to the one before: hardly any client does that at all. */
+/** Requests of one connection that may be without an answer at once: hardly any client sends a second one. */
 const pipelinedMax = 32;
+/** Refusals that may wait to be told; beyond it connections are cut. Far more than honest clients can be waiting for. */
+const waitingMax = 20_000;
 
 /**
  * @param refuses would a purchase of this event be refused at once? Returns the seconds after which to come back
@@ -51,8 +53,7 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
 
   return {
     listener: (req, res) => {
-      const before = countPipelined(req.socket, res);
-      if (before > pipelinedMax) {
+      if (countUnanswered(req.socket, res) >= pipelinedMax) {
         req.socket.destroy();
         return;
       }
@@ -62,8 +63,8 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
         app(req, res);
         return;
       }
-      if (before > 0) {
-        req.socket.destroy(); // nobody who sends without waiting for answers may fill the line of refusals
+      if (waiting.length >= waitingMax) {
+        req.socket.destroy();
         return;
       }
       waiting.push({ req, res, retryAfterSeconds });
@@ -75,19 +76,17 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
   };
 }
 
-/** The last answer of each connection, and how many requests in a row came before the answer to the one before them was given. */
-const pipelines = new WeakMap<object, { last: ServerResponse; inARow: number }>();
+/** Requests of each connection that have no answer yet. */
+const unanswered = new WeakMap<object, number>();
 
-/** Node reads on while answers are outstanding, without a bound. @returns how many requests in a row did not wait */
-function countPipelined(socket: object, res: ServerResponse): number {
-  const pipeline = pipelines.get(socket);
-  if (!pipeline) {
-    pipelines.set(socket, { last: res, inARow: 0 });
-    return 0;
-  }
-  pipeline.inARow = pipeline.last.writableEnded ? 0 : pipeline.inARow + 1;
-  pipeline.last = res;
-  return pipeline.inARow;
+/** Node reads on while answers are outstanding, without a bound. @returns how many were outstanding before this one */
+function countUnanswered(socket: object, res: ServerResponse): number {
+  const before = unanswered.get(socket) ?? 0;
+  unanswered.set(socket, before + 1);
+  res.once('close', () => {
+    unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1);
+  });
+  return before;
 }
 
 /** The id in `POST /events/{id}/purchases`, as it was sent. Anything else is no business of the gate. */
