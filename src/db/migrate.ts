@@ -104,12 +104,16 @@ async function migrationsList() {
   };
 }
 
-/** A migration that failed changed nothing, being one transaction, so it may be tried again without anybody's say. */
+/**
+ * A migration that failed changed nothing, being one transaction, so it may be tried again without anybody's say. Those of
+ * another version are that version's to judge: its replicas' readiness hangs on them.
+ */
 async function forgetFailures(pool: pg.Pool, engine: SchemaEngine): Promise<void> {
   const table = await pool.query<{ present: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS present`);
   if (table.rows[0]?.present !== true) return;
   const failed = await pool.query<{ migration_name: string }>(
-    'SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NULL AND rolled_back_at IS NULL',
+    'SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NULL AND rolled_back_at IS NULL AND migration_name = ANY ($1)',
+    [await knownMigrations()],
   );
   for (const { migration_name: migrationName } of failed.rows) await engine.markMigrationRolledBack({ migrationName });
 }
@@ -143,20 +147,36 @@ async function instantiateEngine() {
 export interface SchemaState {
   /** Migrations of ours that the database lacks. */
   readonly missing: readonly string[];
-  /** Migrations that the database has and this version does not know, or that failed half-way. */
-  readonly foreign: readonly string[];
+  /** Migrations unknown to this version that took something away. */
+  readonly breaking: readonly string[];
+  readonly readOnly: boolean;
 }
+
+/**
+ * What a migration does to the version before it is told by its name, which is all that that version sees of it: one that
+ * ends so takes something away; any other only adds, and whoever does not know it works beside it. It counts from when it
+ * was begun, because it is committed a moment before it is marked as finished.
+ */
+const contractEnding = '_contract';
 
 /** Compares the database with what this version was built for. A database that was never migrated lacks everything. */
 export async function schemaState(db: Queryable): Promise<SchemaState> {
   const known = await knownMigrations();
   const table = await db.$queryRaw<{ present: boolean }[]>`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS present`;
-  if (table[0]?.present !== true) return { missing: known, foreign: [] };
-  const applied = await db.$queryRaw<{ name: string; finished: boolean }[]>`
-    SELECT migration_name AS name, finished_at IS NOT NULL AS finished FROM _prisma_migrations WHERE rolled_back_at IS NULL`;
-  const finished = new Set(applied.filter((migration) => migration.finished).map((migration) => migration.name));
-  return {
-    missing: known.filter((name) => !finished.has(name)),
-    foreign: applied.filter(({ name }) => !known.includes(name) || !finished.has(name)).map(({ name }) => name),
-  };
+  if (table[0]?.present !== true) return { missing: known, breaking: [], readOnly: false };
+  const finished = await db.$queryRaw<{ name: string }[]>`
+    SELECT migration_name AS name FROM _prisma_migrations WHERE rolled_back_at IS NULL AND finished_at IS NOT NULL`;
+  const missing = known.filter((name) => !finished.some((migration) => migration.name === name));
+  return { ...(await lookAgain(db)), missing };
+}
+
+/** What may have changed since nothing was missing, in one query: nobody takes a migration back. */
+export async function lookAgain(db: Queryable): Promise<SchemaState> {
+  const known = await knownMigrations();
+  const [row] = await db.$queryRaw<{ readOnly: boolean; unknown: string[] }[]>`
+    SELECT current_setting('transaction_read_only')::boolean AS "readOnly",
+           ARRAY(SELECT migration_name::text FROM _prisma_migrations
+                  WHERE rolled_back_at IS NULL AND migration_name <> ALL (${known}::text[])) AS unknown`;
+  if (!row) throw new Error('a SELECT without FROM gave no row');
+  return { missing: [], breaking: row.unknown.filter((name) => name.endsWith(contractEnding)), readOnly: row.readOnly };
 }

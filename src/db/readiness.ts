@@ -2,7 +2,7 @@
  * May this replica get traffic? Asked by load balancers every second or so, so it is cheap, shared and never late: a probe
  * that waits in a storm of buyers until it is taken for a failure would turn an overload into an outage.
  */
-import { schemaState } from './migrate.js';
+import { lookAgain, schemaState } from './migrate.js';
 import type { Pool } from './client.js';
 import { classify } from './faults.js';
 
@@ -10,16 +10,20 @@ export type ReadyState = { readonly ready: true } | { readonly ready: false; rea
 
 export interface Readiness {
   check(): Promise<ReadyState>;
-  /** Once the database was seen to have exactly the migrations of this version. Later ones do not take it back. */
+  /** Whether the schema is one that this version can use, as far as was last seen. */
   schemaKnown(): boolean;
   /** From here on: not ready. */
   drain(): void;
 }
 
+const howToMigrate = 'run "npm run db:migrate" (in the image: node dist/server.js migrate)';
+
+const unready = (reason: string): ReadyState => ({ ready: false, reason });
+
 /** How long a probe waits for the database at most. */
 const patienceMs = 200;
-/** A database that answered so lately is busy, not away. */
-const benefitMs = 3_000;
+/** A database that answered so lately is busy, not away: if it is, the look under way will say so before that. */
+const benefitMs = 15_000;
 
 export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>): Readiness {
   const db = pool.prisma;
@@ -30,23 +34,15 @@ export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>): Readiness
 
   async function look(): Promise<ReadyState> {
     try {
-      if (known) {
-        const [row] = await db.$queryRaw<{ readOnly: boolean }[]>`SELECT current_setting('transaction_read_only')::boolean AS "readOnly"`;
-        if (row?.readOnly === false) return { ready: true };
-        pool.renew(); // the address may lead to another primary by now
-        return { ready: false, reason: 'The database takes no writes.' };
-      }
-      const { missing, foreign } = await schemaState(db);
-      if (missing.length > 0)
-        return {
-          ready: false,
-          reason: `The database lacks ${missing.join(', ')}: run "npm run db:migrate" (in the image: node dist/server.js migrate).`,
-        };
-      if (foreign.length > 0) return { ready: false, reason: `The database has migrations unknown here: ${foreign.join(', ')}.` };
-      known = true;
-      return { ready: true };
+      const { missing, breaking, readOnly } = known ? await lookAgain(db) : await schemaState(db);
+      known = missing.length === 0 && breaking.length === 0;
+      if (missing.length > 0) return unready(`The database lacks ${missing.join(', ')}: ${howToMigrate}.`);
+      if (breaking.length > 0) return unready(`This version is older than ${breaking.join(', ')}, which took something away.`);
+      if (!readOnly) return { ready: true };
+      pool.renew(); // the address may lead to another primary by now
+      return unready('The database takes no writes.');
     } catch (error) {
-      return { ready: false, reason: `The database does not answer: ${classify(error).name}.` };
+      return unready(`The database does not answer: ${classify(error).name}.`);
     }
   }
 
@@ -62,9 +58,9 @@ export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>): Readiness
 
   return {
     check: async () => {
-      if (draining) return { ready: false, reason: 'This replica is shutting down.' };
+      if (draining) return unready('This replica is shutting down.');
       return withPatience(shared(), () =>
-        performance.now() - readyAtMs < benefitMs ? { ready: true } : { ready: false, reason: 'The database does not answer in time.' },
+        performance.now() - readyAtMs < benefitMs ? { ready: true } : unready('The database does not answer in time.'),
       );
     },
     schemaKnown: () => known,

@@ -89,11 +89,14 @@ test('a replica that started before the migration becomes ready after it, by its
   });
 });
 
-test('a replica is not ready on a schema that is newer than itself', async () => {
+test('a replica is not ready on a schema from which a later version took something away, and serves nobody there', async () => {
   await withDatabase({}, async ({ url, sql }) => {
     await sql.query(`INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, applied_steps_count)
-                     VALUES ('later', 'x', '29990101000000_later', now(), 1)`);
-    await withReplica(url, ({ address }) => expectNotReady(address));
+                     VALUES ('later', 'x', '29990101000000_later_contract', now(), 1)`);
+    await withReplica(url, async ({ address }) => {
+      await expectNotReady(address);
+      expect(await statusOf(address, '/events')).toBe(503);
+    });
   });
 });
 

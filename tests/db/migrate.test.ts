@@ -3,7 +3,7 @@
  * Method: empty databases, migrated by the code that `npm run db:migrate` runs.
  */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { createReadiness } from '../../src/db/readiness.js';
+import { createReadiness, type Readiness } from '../../src/db/readiness.js';
 import { knownMigrations, migrate, schemaState } from '../../src/db/migrate.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
@@ -32,24 +32,87 @@ test('a migration that fails changes nothing, says what Postgres said, and may b
   await expect(migrate(database.url)).resolves.toEqual(await knownMigrations());
 });
 
-test('a replica is ready on the schema it knows, and on no other', async () => {
-  const pool = openTestPool(database.url);
-  const state = () => schemaState(pool.prisma);
-  await expect(state()).resolves.toEqual({ missing: await knownMigrations(), foreign: [] });
-  await migrate(database.url);
-  await expect(state()).resolves.toEqual({ missing: [], foreign: [] });
+const present = { missing: [], breaking: [], readOnly: false };
 
+/** As the migration of another version would be recorded. */
+async function record(name: string, finished = true): Promise<void> {
   await database.sql.query(
-    `INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at) VALUES ('1', '', 'from the future', now())`,
+    `INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at)
+     VALUES (gen_random_uuid(), '', $1, CASE WHEN $2 THEN now() END)`,
+    [name, finished],
   );
-  const readiness = createReadiness(pool);
-  await expect(readiness.check()).resolves.toMatchObject({ ready: false, reason: expect.stringContaining('from the future') });
-  expect(readiness.schemaKnown()).toBe(false);
+}
 
-  await database.sql.query(`DELETE FROM _prisma_migrations WHERE id = '1'`);
+const forget = (name: string) => database.sql.query('DELETE FROM _prisma_migrations WHERE migration_name = $1', [name]);
+
+/** A replica's view of the database, from its start on. */
+async function withReadiness(work: (readiness: Readiness) => Promise<void>): Promise<void> {
+  const pool = openTestPool(database.url);
+  try {
+    await work(createReadiness(pool));
+  } finally {
+    await pool.close();
+  }
+}
+
+test('a replica is ready when nothing is missing that it needs, and not before', async () => {
+  const pool = openTestPool(database.url);
+  const readiness = createReadiness(pool);
+  const known = await knownMigrations();
+  await expect(schemaState(pool.prisma)).resolves.toEqual({ ...present, missing: known });
+  await expect(readiness.check()).resolves.toMatchObject({ ready: false, reason: expect.stringContaining(known.at(-1)!) });
+  expect(readiness.schemaKnown()).toBe(false);
+  await migrate(database.url);
+  await expect(schemaState(pool.prisma)).resolves.toEqual(present);
   await expect(readiness.check()).resolves.toEqual({ ready: true });
   expect(readiness.schemaKnown()).toBe(true);
   await pool.close();
+});
+
+test('a later migration that only adds leaves an older version ready, whether it starts before or after', async () => {
+  await migrate(database.url);
+  await withReadiness(async (readiness) => {
+    await expect(readiness.check()).resolves.toEqual({ ready: true });
+    await record('29990101000000_venue_expand');
+    await record('29990102000000_failed_on_the_way', false);
+    await expect(readiness.check()).resolves.toEqual({ ready: true });
+  });
+  await withReadiness(async (readiness) => {
+    await expect(readiness.check()).resolves.toEqual({ ready: true });
+  });
+});
+
+test.each([true, false])('a contract that a version does not know takes its readiness, finished: %j', async (finished) => {
+  const contract = '29990103000000_venue_contract';
+  await migrate(database.url);
+  await withReadiness(async (readiness) => {
+    await expect(readiness.check()).resolves.toEqual({ ready: true });
+    await record(contract, finished);
+    await expect(readiness.check()).resolves.toMatchObject({ ready: false, reason: expect.stringContaining(contract) });
+    expect(readiness.schemaKnown()).toBe(false);
+  });
+  await withReadiness(async (readiness) => {
+    await expect(readiness.check()).resolves.toMatchObject({ ready: false });
+    await forget(contract);
+    await expect(readiness.check()).resolves.toEqual({ ready: true });
+    expect(readiness.schemaKnown()).toBe(true);
+  });
+});
+
+test('to migrate with an older version changes nothing, so that a roll-back may run it', async () => {
+  await migrate(database.url);
+  await record('29990101000000_venue_expand');
+  await expect(migrate(database.url)).resolves.toEqual([]);
+  await record('29990103000000_venue_contract');
+  await expect(migrate(database.url)).resolves.toEqual([]);
+});
+
+test("an unfinished migration of another version is not this version's to judge", async () => {
+  await migrate(database.url);
+  await record('29990103000000_venue_contract', false);
+  await expect(migrate(database.url)).rejects.toThrow();
+  const { rows } = await database.sql.query('SELECT FROM _prisma_migrations WHERE rolled_back_at IS NOT NULL');
+  expect(rows).toEqual([]);
 });
 
 const event = `INSERT INTO events (id, name, total_quota, available, max_purchase_limit) VALUES (gen_random_uuid(), 'x', 10, 10, 4)`;
