@@ -19,6 +19,7 @@ function filesIn(folder: string, ending: string): string[] {
 }
 
 const sources = filesIn('src', '.ts');
+const scripts = [...filesIn('load', '.js'), ...filesIn('deploy', '.js')];
 
 /** The local modules that a file imports, as paths from the root. */
 function importsOf(path: string): string[] {
@@ -55,8 +56,8 @@ test.each([
   expect(elsewhere).toEqual([]);
 });
 
-test('load/ uses the program as it was built, never its sources', () => {
-  expect(filesIn('load', '.js').filter((path) => /from '[^']*\/src\//.test(read(path)))).toEqual([]);
+test('load/ and deploy/ use the program as it was built, never its sources', () => {
+  expect(scripts.filter((path) => /from '[^']*\/src\//.test(read(path)))).toEqual([]);
 });
 
 test('groupCommit, admission and allocate import no I/O', () => {
@@ -92,7 +93,7 @@ test('every statement of sql/ on purchases and tickets names the event', () => {
 
 test('no source file has more than 250 lines, and no test more than 300', () => {
   const long = (paths: string[], max: number) => paths.filter((path) => read(path).split('\n').length > max);
-  expect(long(sources, 250)).toEqual([]);
+  expect(long([...sources, ...scripts], 250)).toEqual([]);
   expect(long(filesIn('tests', '.ts'), 300)).toEqual([]);
 });
 
@@ -120,8 +121,8 @@ test('the map of the README names files that exist, and the README fits on a few
   const [map] = /```\nprisma\/[^`]*```/.exec(readme) ?? [];
   const named = [...map!.matchAll(/[\w.-]+\.(?:ts|prisma|js)\b/g)].map(([name]) => name);
   const existing = new Set(
-    [...sources, ...filesIn('tests', '.ts'), ...filesIn('load', '.js'), ...filesIn('load', '.ts'), ...filesIn('prisma', '.prisma')].map(
-      (path) => path.split('/').at(-1),
+    [...sources, ...scripts, ...filesIn('tests', '.ts'), ...filesIn('load', '.ts'), ...filesIn('prisma', '.prisma')].map((path) =>
+      path.split('/').at(-1),
     ),
   );
   expect(named.length).toBeGreaterThan(10);

@@ -1,0 +1,106 @@
+// @ts-check
+/** A replica as a process of this machine: started, watched, drained. */
+import { spawn } from 'node:child_process';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const checkout = fileURLToPath(new URL('..', import.meta.url));
+const startTimeoutMs = 30_000;
+/** After SIGTERM: the delay, what is being received, and what is being sold; then it is stuck. */
+const drainTimeoutMs = 30_000;
+
+export class Replica {
+  #child;
+  #exited;
+  #listening;
+
+  /**
+   * @param {string} name
+   * @param {Record<string, string>} env
+   * @param {(line: string) => void} say what it writes
+   */
+  constructor(name, env, say) {
+    this.name = name;
+    const settings = { ...process.env, NODE_ENV: 'production', PORT: '0', HOST: '127.0.0.1', ...env };
+    // A process group of its own: a Ctrl-C in the terminal reaches us alone, and we stop what we started in order.
+    this.#child = spawn(process.execPath, ['--enable-source-maps', '--max-semi-space-size=64', 'dist/server.js'], {
+      cwd: checkout,
+      env: settings,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const child = this.#child;
+    this.#exited = new Promise((resolve) => child.once('exit', resolve));
+    this.#listening = new Promise((/** @type {(address: string) => void} */ resolve) => {
+      for (const stream of [child.stdout, child.stderr]) {
+        let rest = '';
+        stream.on('data', (chunk) => {
+          const lines = (rest + String(chunk)).split('\n');
+          rest = lines.pop() ?? '';
+          for (const line of lines) {
+            const [, address] = /"address":"(http:[^"]+)"/.exec(line) ?? [];
+            if (address === undefined) say(`${name}: ${line}`);
+            else resolve(address);
+          }
+        });
+      }
+    });
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  get running() {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Resolves when it has ended, by whomever. @returns {Promise<unknown>} */
+  get ended() {
+    return this.#exited;
+  }
+
+  /** How it ended, for a sentence. */
+  get fate() {
+    const { signalCode, exitCode } = this.#child;
+    return signalCode === null ? `with ${exitCode}` : `by ${signalCode}`;
+  }
+
+  /** @returns {Promise<string>} its address, when it may get requests */
+  async untilReady() {
+    const deadline = Date.now() + startTimeoutMs;
+    const late = pause(startTimeoutMs, undefined, { ref: false });
+    const address = await Promise.race([this.#listening, this.#exited.then(() => undefined), late]);
+    if (typeof address !== 'string') throw new Error(this.running ? `${this.name} does not listen` : `${this.name} ended ${this.fate}`);
+    for (;;) {
+      const answer = await fetch(`${address}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+      const body = await answer?.text().catch(() => undefined);
+      if (answer?.status === 200) return address;
+      if (!this.running) throw new Error(`${this.name} ended ${this.fate}`);
+      if (Date.now() > deadline) throw new Error(`${this.name} is not ready: ${reasonIn(body)}`);
+      await pause(50);
+    }
+  }
+
+  kill() {
+    if (this.running) this.#child.kill('SIGKILL');
+  }
+
+  /** Drains it; also where it has ended already. */
+  async stop() {
+    if (!this.running) return;
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), drainTimeoutMs);
+    await this.#exited;
+    clearTimeout(timer);
+  }
+}
+
+/** @param {string | undefined} problem a problem document */
+function reasonIn(problem) {
+  try {
+    return /** @type {{ detail?: string }} */ (JSON.parse(problem ?? '')).detail ?? 'it does not say why';
+  } catch {
+    return 'it does not say why';
+  }
+}

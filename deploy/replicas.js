@@ -1,0 +1,207 @@
+// @ts-check
+/**
+ * Several replicas on one machine and one database, behind HAProxy where there is one: `npm run replicas -- 3`.
+ *
+ * The database is the embedded one, or that of DATABASE_URL. A replica that ends unasked is started again, as compose and
+ * Kubernetes do. Ctrl-C stops everything in order: the balancer takes no more requests and answers those it has, then the
+ * replicas drain, then Postgres stops.
+ */
+import { createServer } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ConfigError, readConfig } from '../dist/config.js';
+import { startEmbedded } from '../dist/db/embedded.js';
+import { EmbeddedError, keepSecret } from '../dist/db/embeddedFiles.js';
+import { migrate } from '../dist/db/migrate.js';
+import { Balancer, haproxyVersion, replicasMax } from './balancer.js';
+import { Replica } from './replica.js';
+
+/** Two failed checks of HAProxy and their time limits, so that a replica that drains is out before it closes anything. */
+const drainDelayMs = 3_000;
+/** Between two attempts to start a replica that ends as soon as it has begun. */
+const restartPauseMs = 2_000;
+/** What Postgres sees of one replica by default, and some for people. */
+const connectionsPerReplica = 10;
+const connectionsForPeople = 20;
+
+const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
+
+class UsageError extends Error {}
+
+/** @param {string[]} args */
+function countIn(args) {
+  const [given = '3', ...rest] = args;
+  const count = Number(given);
+  if (rest.length > 0 || !/^\d+$/.test(given) || count < 1 || count > replicasMax)
+    throw new UsageError(`How many replicas? One number from 1 to ${replicasMax}, such as: npm run replicas -- 3`);
+  return count;
+}
+
+/** @param {ReturnType<typeof readConfig>} config @param {number} count */
+async function openDatabase(config, count) {
+  if (config.DATABASE_URL !== undefined) {
+    return {
+      url: config.DATABASE_URL,
+      token: config.ADMIN_TOKEN ?? '',
+      where: 'the database of DATABASE_URL',
+      stop: async () => undefined,
+    };
+  }
+  const settings = { max_connections: Math.max(100, count * connectionsPerReplica + connectionsForPeople) };
+  const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR, settings });
+  try {
+    await migrate(embedded.url);
+    const token = config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, 'admin-token');
+    return { url: embedded.url, token, where: embedded.dataDir, stop: () => embedded.stop() };
+  } catch (error) {
+    await embedded.stop();
+    throw error;
+  }
+}
+
+/** Everything that runs, and the order in which it is stopped. */
+class Company {
+  /** By slot, from 1. @type {Map<number, Replica>} */
+  replicas = new Map();
+  stopping = false;
+
+  /** @type {Balancer | undefined} */
+  balancer;
+
+  /** @param {Record<string, string>} env of the replicas */
+  constructor(env) {
+    this.env = env;
+  }
+
+  /** @param {string} bind */
+  async openBalancer(bind) {
+    this.balancer = await Balancer.start({ bind, say: (line) => say(`balancer: ${line}`) });
+    this.env = { DRAIN_DELAY_MS: String(drainDelayMs), ...this.env };
+  }
+
+  /** Never resolves. @throws when it ends unasked, for its address is gone with it @returns {Promise<never>} */
+  async watchBalancer() {
+    await this.balancer?.ended;
+    if (this.balancer && !this.stopping) throw new Error('HAProxy ended, and with it the address');
+    return new Promise(() => undefined);
+  }
+
+  /** @param {number} slot @returns {Promise<string>} its address */
+  async start(slot) {
+    if (this.stopping) throw new Error('everything is being stopped');
+    const replica = new Replica(`replica ${slot}`, this.env, say);
+    this.replicas.set(slot, replica);
+    const address = await replica.untilReady();
+    await this.balancer?.add(slot, address);
+    return address;
+  }
+
+  /** Starts it again whenever it ends, until all are stopped. @param {number} slot */
+  async watch(slot) {
+    for (;;) {
+      const replica = this.replicas.get(slot);
+      await replica?.ended;
+      if (this.stopping || !replica) return;
+      say(`${replica.name} (process ${replica.pid}) ended ${replica.fate}; another is started.`);
+      try {
+        await this.balancer?.remove(slot);
+        const address = await this.start(slot);
+        say(`${replica.name} is back: ${address}, process ${this.replicas.get(slot)?.pid}.`);
+      } catch (error) {
+        if (this.stopping) return;
+        say(`${replica.name} was not started: ${messageOf(error)}.`);
+        await this.replicas.get(slot)?.stop();
+        await pause(restartPauseMs);
+      }
+    }
+  }
+
+  async stop() {
+    this.stopping = true;
+    await this.balancer?.stop();
+    await Promise.all([...this.replicas.values()].map((replica) => replica.stop()));
+  }
+
+  /** For the impatient, and for an end that nobody foresaw. */
+  kill() {
+    this.stopping = true;
+    this.balancer?.kill();
+    for (const replica of this.replicas.values()) replica.kill();
+  }
+}
+
+/** @returns {Promise<number>} */
+async function freePort() {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => probe.once('listening', resolve));
+  const { port } = /** @type {import('node:net').AddressInfo} */ (probe.address());
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+/** @param {unknown} error */
+const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
+async function main() {
+  const count = countIn(process.argv.slice(2));
+  const config = readConfig();
+  const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
+  const bind = `${host.includes(':') ? `[${host}]` : host}:${config.PORT || (await freePort())}`;
+  const haproxy = haproxyVersion();
+  const database = await openDatabase(config, count);
+  const company = new Company({ DATABASE_URL: database.url, ADMIN_TOKEN: database.token });
+  process.on('exit', () => company.kill()); // whatever happens: nobody is left behind
+  const end = untilAsked(company);
+  try {
+    if (haproxy !== undefined) await company.openBalancer(bind);
+    const slots = Array.from({ length: count }, (_, index) => index + 1);
+    const addresses = await Promise.all(slots.map((slot) => company.start(slot)));
+    greet(company, addresses, { bind, haproxy, ...database });
+    await Promise.race([end, ...slots.map((slot) => company.watch(slot)), company.watchBalancer()]);
+    await end;
+  } catch (error) {
+    if (!company.stopping) throw error; // else it was not started because it was stopped
+  } finally {
+    await company.stop();
+    await database.stop();
+  }
+}
+
+/** @param {Company} company @param {string[]} addresses @param {{ bind: string, haproxy: string | undefined, token: string, where: string }} about */
+function greet(company, addresses, { bind, haproxy, token, where }) {
+  const own = addresses.map((address, index) => `  ${address}  replica ${index + 1}, process ${company.replicas.get(index + 1)?.pid}`);
+  const shared = `http://${bind.replace('0.0.0.0', 'localhost')}`;
+  say(
+    haproxy === undefined
+      ? `\nonsale has ${addresses.length} replicas. There is no haproxy on PATH (apt-get install haproxy), so each has its own address:`
+      : `\nonsale is on ${shared}, its API at ${shared}/docs: HAProxy ${haproxy}, process ${company.balancer?.pid}, before`,
+  );
+  say(`${own.join('\n')}\nAll on one database: ${where}\nThe admin token is ${token}\n\nCtrl-C stops all of it.\n`);
+}
+
+/** Resolves at Ctrl-C or SIGTERM. @param {Company} company */
+function untilAsked(company) {
+  return new Promise((resolve) => {
+    /** @type {number | undefined} */
+    let sinceMs;
+    const ask = () => {
+      // One Ctrl-C arrives twice, from the terminal and passed on by npm; a later one is that of an impatient person.
+      if (sinceMs !== undefined && performance.now() - sinceMs > 1_000) company.kill();
+      if (sinceMs !== undefined) return;
+      sinceMs = performance.now();
+      company.stopping = true;
+      say('Stopping: what was asked is answered first.');
+      resolve(undefined);
+    };
+    process.on('SIGINT', ask);
+    process.on('SIGTERM', ask);
+  });
+}
+
+/** @param {unknown} error */
+function fail(error) {
+  const known = error instanceof UsageError || error instanceof ConfigError || error instanceof EmbeddedError;
+  process.stderr.write(`${known ? messageOf(error) : `The replicas stopped: ${messageOf(error)}`}\n`);
+  process.exit(1);
+}
+
+main().then(() => process.exit(0), fail);
