@@ -25,6 +25,8 @@ export class ReplicaProcess {
   constructor(
     readonly name: string,
     readonly databaseUrl: string,
+    /** More settings, and where another version than the one in dist/ is. */
+    private readonly options: { readonly env?: Readonly<Record<string, string>>; readonly checkout?: string } = {},
   ) {}
 
   /** http://127.0.0.1:port; undefined while it does not listen. */
@@ -45,7 +47,8 @@ export class ReplicaProcess {
   async start(): Promise<void> {
     const settings = { DATABASE_URL: this.databaseUrl, ADMIN_TOKEN: adminToken, PORT: '0', HOST: '127.0.0.1', NODE_OPTIONS: '' };
     const child = spawn(process.execPath, ['dist/server.js'], {
-      env: { ...process.env, ...shortLadder, ...settings },
+      cwd: this.options.checkout,
+      env: { ...process.env, ...shortLadder, ...settings, ...this.options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;
@@ -81,6 +84,10 @@ export class ReplicaProcess {
 
   async kill(): Promise<void> {
     await this.#end('SIGKILL', drainTimeoutMs);
+  }
+
+  get pid(): number {
+    return this.#process!.pid!;
   }
 
   /** SIGTERM. @returns how it ended: 0, if everything that was admitted was answered first */

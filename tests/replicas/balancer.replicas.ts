@@ -1,0 +1,110 @@
+/**
+ * Goal: the balancer never turns one purchase into two, says what it has to say as the API does, and finds replicas by name.
+ * Method: HAProxy with the file that compose uses; rows and tables locked by another session, so that requests are under way
+ * when their replica is killed; and a name server that answers as Docker's does.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, beforeEach, expect } from '@jest/globals';
+import { freePort } from '../faults/postgres.js';
+import { type Answer, buy, send } from '../helpers/client.js';
+import { Company, testWithHaproxy } from './company.js';
+import { NameServer } from './nameServer.js';
+
+let company: Company;
+let nameServer: NameServer;
+beforeEach(async () => {
+  nameServer = await NameServer.open();
+});
+afterEach(async () => {
+  await company.close();
+  nameServer.close();
+});
+
+function expectProblem({ status, headers, body }: Answer, code: string): void {
+  expect([status, body.code, headers.get('content-type')]).toEqual([503, code, 'application/problem+json']);
+  expect(body).toMatchObject({ type: `urn:onsale:problem:${code}`, status: 503, request_id: headers.get('x-request-id') });
+  expect(headers.get('retry-after')).toBe('1');
+  expect(headers.get('cache-control')).toBe('no-store');
+}
+
+const inLine = 12;
+
+testWithHaproxy('without a replica the answer is 503 overloaded, with the id that the caller gave', async () => {
+  company = await Company.open(0);
+  expectProblem(await buy(company.address, randomUUID(), 1), 'overloaded');
+  const { headers, body } = await send(`${company.address}/events`, { headers: { 'X-Request-Id': 'mine-1' } });
+  expect([headers.get('x-request-id'), body['request_id']]).toEqual(['mine-1', 'mine-1']);
+});
+
+/**
+ * Requests that wait in the first replica for what the statement locks, when it is killed; the second has just been admitted
+ * and could serve them.
+ */
+async function whoseReplicaIsKilled(lock: (eventId: string) => [string, unknown[]], ask: (eventId: string) => Promise<Answer>) {
+  company = await Company.open(1);
+  const second = await company.start('replica 2');
+  const [event] = await company.stage.makeEvents([{ quota: 100, limit: 4 }]);
+  const asking: Promise<Answer>[] = [];
+  await company.stage.postgres.session(async (client) => {
+    await client.query('BEGIN');
+    await client.query(...lock(event!.id));
+    for (let index = 0; index < inLine; index += 1) asking.push(ask(event!.id));
+    await pause(150);
+    await company.admit(2, second);
+    await company.replica(1).kill();
+    await pause(150);
+    await client.query('ROLLBACK');
+  });
+  return Promise.all(asking);
+}
+
+testWithHaproxy('a purchase that was under way when its replica was killed is sent to nobody else', async () => {
+  const answers = await whoseReplicaIsKilled(
+    (id) => ['SELECT FROM events WHERE id = $1 FOR UPDATE', [id]],
+    (id) => buy(company.address, id, 1),
+  );
+  expect(answers).toHaveLength(inLine);
+  for (const answer of answers) expectProblem(answer, 'outcome-unknown');
+});
+
+testWithHaproxy('a read that was under way when its replica was killed is answered by another', async () => {
+  const answers = await whoseReplicaIsKilled(
+    () => ['LOCK TABLE events IN ACCESS EXCLUSIVE MODE', []],
+    (id) => send(`${company.address}/events/${id}`),
+  );
+  expect(answers.map(({ status, body }) => [status, body['available_quantity']])).toEqual(answers.map(() => [200, 100]));
+});
+
+testWithHaproxy('replicas are found by name, as in compose: a new one gets requests, and one whose name is gone gets none', async () => {
+  const port = await freePort();
+  company = await Company.open(0, { REPLICAS_DNS: nameServer.address, REPLICAS_NAME: `api:${String(port)}` });
+  const start = async (host: string) => {
+    const replica = await company.start(host, { env: { HOST: host, PORT: String(port) } });
+    nameServer.addresses.add(host);
+    return replica;
+  };
+  const found = async (count: number) => {
+    const deadline = Date.now() + 10_000;
+    for (;;) {
+      const up = (await company.balancer.standings()).filter(({ status }) => status.startsWith('UP'));
+      if (up.length === count) return;
+      if (Date.now() > deadline) throw new Error(`found: ${JSON.stringify(up)}`);
+      await pause(50);
+    }
+  };
+  const statuses = async () =>
+    new Set((await Promise.all(Array.from({ length: 20 }, () => send(`${company.address}/events`)))).map(({ status }) => status));
+  const [first] = await Promise.all([start('127.0.0.2'), start('127.0.0.3')]);
+  await found(2);
+  expect(await statuses()).toEqual(new Set([200]));
+  await start('127.0.0.4');
+  await found(3);
+  const drained = first.drain();
+  const whileDraining: Set<number>[] = [];
+  while (first.running) whileDraining.push(await statuses());
+  await drained;
+  nameServer.addresses.delete('127.0.0.2');
+  await found(2);
+  expect(whileDraining.concat(await statuses())).toEqual(whileDraining.concat(new Set([200])).map(() => new Set([200])));
+});
