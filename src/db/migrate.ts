@@ -153,11 +153,15 @@ export interface SchemaState {
 }
 
 /**
- * What a migration does to the version before it is told by its name, which is all that that version sees of it: one that
- * ends so takes something away; any other only adds, and whoever does not know it works beside it. It counts from when it
- * was begun, because it is committed a moment before it is marked as finished.
+ * What a migration does to versions that do not know it is told by its name, which is all that they see of it. One that ends
+ * in `_contract` took something away, any other only adds. What it took is not missed by a version that knows the
+ * `_expand` of the same subject, with which its replacement came: `…_venue_contract` breaks whoever has no `…_venue_expand`.
  */
-const contractEnding = '_contract';
+export function breaks(migration: string, known: readonly string[]): boolean {
+  const [, subject] = /^\d*_?(.*)_contract$/.exec(migration) ?? [];
+  if (subject === undefined || known.includes(migration)) return false;
+  return !known.some((name) => name.replace(/^\d*_?/, '') === `${subject}_expand`);
+}
 
 /** Compares the database with what this version was built for. A database that was never migrated lacks everything. */
 export async function schemaState(db: Queryable): Promise<SchemaState> {
@@ -170,13 +174,15 @@ export async function schemaState(db: Queryable): Promise<SchemaState> {
   return { ...(await lookAgain(db)), missing };
 }
 
-/** What may have changed since nothing was missing, in one query: nobody takes a migration back. */
+/**
+ * What may have changed since nothing was missing, in one query: nobody takes a migration back. One that is under way
+ * counts, because it is committed a moment before it is marked as finished.
+ */
 export async function lookAgain(db: Queryable): Promise<SchemaState> {
   const known = await knownMigrations();
-  const [row] = await db.$queryRaw<{ readOnly: boolean; unknown: string[] }[]>`
+  const [row] = await db.$queryRaw<{ readOnly: boolean; begun: string[] }[]>`
     SELECT current_setting('transaction_read_only')::boolean AS "readOnly",
-           ARRAY(SELECT migration_name::text FROM _prisma_migrations
-                  WHERE rolled_back_at IS NULL AND migration_name <> ALL (${known}::text[])) AS unknown`;
+           ARRAY(SELECT migration_name::text FROM _prisma_migrations WHERE rolled_back_at IS NULL) AS begun`;
   if (!row) throw new Error('a SELECT without FROM gave no row');
-  return { missing: [], breaking: row.unknown.filter((name) => name.endsWith(contractEnding)), readOnly: row.readOnly };
+  return { missing: [], breaking: row.begun.filter((name) => breaks(name, known)), readOnly: row.readOnly };
 }

@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createReadiness, type Readiness } from '../../src/db/readiness.js';
-import { knownMigrations, migrate, schemaState } from '../../src/db/migrate.js';
+import { breaks, knownMigrations, migrate, schemaState } from '../../src/db/migrate.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
 
@@ -80,6 +80,17 @@ test('a later migration that only adds leaves an older version ready, whether it
   await withReadiness(async (readiness) => {
     await expect(readiness.check()).resolves.toEqual({ ready: true });
   });
+});
+
+test.each([
+  ['29990103000000_venue_contract', [], true],
+  ['29990103000000_venue_contract', ['29990101000000_venue_expand'], false],
+  ['29990103000000_venue_contract', ['29990101000000_other_venue_expand', '29990102000000_venue_backfill'], true],
+  ['29990103000000_venue_contract', ['29990103000000_venue_contract'], false],
+  ['29990101000000_venue_expand', [], false],
+  ['29990101000000_contracts', [], false],
+])('%s breaks a version that knows %j: %j', (migration, known, broken) => {
+  expect(breaks(migration, known)).toBe(broken);
 });
 
 test.each([true, false])('a contract that a version does not know takes its readiness, finished: %j', async (finished) => {
