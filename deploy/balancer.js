@@ -54,14 +54,14 @@ export class Balancer {
   /**
    * Resolves when it listens; it has no replicas then, and answers 503.
    *
-   * @param {{ bind: string, env?: Record<string, string>, say?: (line: string) => void }} options
-   *   `bind`: such as `127.0.0.1:3000`; `env`: more variables of haproxy.cfg
+   * @param {{ bind: string, env?: Record<string, string>, say?: (line: string) => void, file?: string }} options
+   *   `bind`: such as `127.0.0.1:3000`; `env`: more variables of haproxy.cfg; `file`: in its place
    */
-  static async start({ bind, env = {}, say = () => undefined }) {
+  static async start({ bind, env = {}, say = () => undefined, file = configuration }) {
     const dir = await mkdtemp(join(tmpdir(), 'onsale-'));
     const settings = { ...process.env, BALANCER_BIND: bind, BALANCER_SOCKET: join(dir, 'balancer'), ...env };
     // A process group of its own: a Ctrl-C in the terminal would end it with requests under way.
-    const child = spawn('haproxy', ['-db', '-f', configuration], { env: settings, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn('haproxy', ['-db', '-f', file], { env: settings, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     const balancer = new Balancer(child, dir, say);
     const deadline = Date.now() + startTimeoutMs;
     for (;;) {

@@ -108,6 +108,14 @@ test('every CHECK of the migrations has a comment', () => {
   for (const name of checks) expect(migrations).toContain(`COMMENT ON CONSTRAINT ${String(name)} ON`);
 });
 
+test('a migration that takes something away says so in its name, because older replicas see nothing else of it', () => {
+  const takes = /\b(DROP (TABLE|COLUMN|TYPE|FUNCTION|TRIGGER|VIEW)|RENAME (TO|COLUMN)|SET NOT NULL|ALTER COLUMN \w+ (SET DATA )?TYPE)\b/i;
+  const migrations = ['prisma/migrations', 'tests/replicas/nextVersion'].flatMap((folder) => filesIn(folder, '.sql'));
+  const taking = migrations.filter((path) => takes.test(read(path).replaceAll(/--.*$/gm, '')));
+  expect(taking).toEqual(migrations.filter((path) => dirname(path).endsWith('_contract')));
+  expect(taking.length).toBeGreaterThan(0);
+});
+
 test('dependencies are pinned exactly', () => {
   const { dependencies, devDependencies, optionalDependencies } = JSON.parse(read('package.json')) as Record<
     string,

@@ -34,12 +34,12 @@ export class Company {
     readonly address: string,
   ) {}
 
-  /** @param env more variables of haproxy.cfg */
-  static async open(replicas: number, env: Record<string, string> = {}): Promise<Company> {
+  /** @param options `env`: more variables of haproxy.cfg; `file`: in its place */
+  static async open(replicas: number, options: { env?: Record<string, string>; file?: string } = {}): Promise<Company> {
     const stage = await Stage.open(0);
     try {
       const bind = `127.0.0.1:${String(await freePort())}`;
-      const company = new Company(stage, await Balancer.start({ bind, env }), `http://${bind}`);
+      const company = new Company(stage, await Balancer.start({ bind, ...options }), `http://${bind}`);
       await Promise.all(Array.from({ length: replicas }, (_, index) => company.add(index + 1)));
       return company;
     } catch (error) {
@@ -102,10 +102,15 @@ export class Company {
   }
 
   async #forget(slot: number): Promise<void> {
-    const gone = this.replica(slot);
     await this.balancer.remove(slot);
+    await this.dismiss(this.replica(slot));
     this.#bySlot.delete(slot);
-    this.stage.replicas.splice(this.stage.replicas.indexOf(gone), 1);
+  }
+
+  /** One that gets no requests any more. */
+  async dismiss(replica: ReplicaProcess): Promise<void> {
+    await replica.kill();
+    this.stage.replicas.splice(this.stage.replicas.indexOf(replica), 1);
   }
 
   async untilStanding(slot: number, is: (status: string) => boolean): Promise<void> {
