@@ -12,16 +12,17 @@ const drainTimeoutMs = 30_000;
 export class Replica {
   #child;
   #exited;
-  #listening;
 
   /**
    * @param {string} name
+   * @param {number} port a free one of this machine
    * @param {Record<string, string>} env
    * @param {(line: string) => void} say what it writes
    */
-  constructor(name, env, say) {
+  constructor(name, port, env, say) {
     this.name = name;
-    const settings = { ...process.env, NODE_ENV: 'production', PORT: '0', HOST: '127.0.0.1', ...env };
+    this.address = `http://127.0.0.1:${port}`;
+    const settings = { ...process.env, NODE_ENV: 'production', PORT: String(port), HOST: '127.0.0.1', ...env };
     // A process group of its own: a Ctrl-C in the terminal reaches us alone, and we stop what we started in order.
     this.#child = spawn(process.execPath, ['--enable-source-maps', '--max-semi-space-size=64', 'dist/server.js'], {
       cwd: checkout,
@@ -31,20 +32,14 @@ export class Replica {
     });
     const child = this.#child;
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
-    this.#listening = new Promise((/** @type {(address: string) => void} */ resolve) => {
-      for (const stream of [child.stdout, child.stderr]) {
-        let rest = '';
-        stream.on('data', (chunk) => {
-          const lines = (rest + String(chunk)).split('\n');
-          rest = lines.pop() ?? '';
-          for (const line of lines) {
-            const [, address] = /"address":"(http:[^"]+)"/.exec(line) ?? [];
-            if (address === undefined) say(`${name}: ${line}`);
-            else resolve(address);
-          }
-        });
-      }
-    });
+    for (const stream of [child.stdout, child.stderr]) {
+      let rest = '';
+      stream.on('data', (chunk) => {
+        const lines = (rest + String(chunk)).split('\n');
+        rest = lines.pop() ?? '';
+        for (const line of lines) if (!line.includes('"msg":"listening"')) say(`${name}: ${line}`);
+      });
+    }
   }
 
   get pid() {
@@ -69,13 +64,10 @@ export class Replica {
   /** @returns {Promise<string>} its address, when it may get requests */
   async untilReady() {
     const deadline = Date.now() + startTimeoutMs;
-    const late = pause(startTimeoutMs, undefined, { ref: false });
-    const address = await Promise.race([this.#listening, this.#exited.then(() => undefined), late]);
-    if (typeof address !== 'string') throw new Error(this.running ? `${this.name} does not listen` : `${this.name} ended ${this.fate}`);
     for (;;) {
-      const answer = await fetch(`${address}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+      const answer = await fetch(`${this.address}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
       const body = await answer?.text().catch(() => undefined);
-      if (answer?.status === 200) return address;
+      if (answer?.status === 200) return this.address;
       if (!this.running) throw new Error(`${this.name} ended ${this.fate}`);
       if (Date.now() > deadline) throw new Error(`${this.name} is not ready: ${reasonIn(body)}`);
       await pause(50);

@@ -87,8 +87,9 @@ class Company {
 
   /** @param {number} slot @returns {Promise<string>} its address */
   async start(slot) {
+    const port = await freePort();
     if (this.stopping) throw new Error('everything is being stopped');
-    const replica = new Replica(`replica ${slot}`, this.env, say);
+    const replica = new Replica(`replica ${slot}`, port, this.env, say);
     this.replicas.set(slot, replica);
     const address = await replica.untilReady();
     await this.balancer?.add(slot, address);
