@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   const database = await openDatabase(config);
   const onsale = createOnsale(config, database.url, database.adminToken);
   try {
-    await onsale.readiness.check(); // so that who is greeted can buy
+    await untilAnswered(onsale); // so that who is greeted can buy
     const server = await listen(config, onsale);
     const address = addressOf(server);
     if (database.embedded) greet(address, database.adminToken, database.embedded);
@@ -114,6 +114,14 @@ Buy two, with the id that this answered:
   curl -s ${address}/events/EVENT_ID/purchases -H 'Content-Type: application/json' \\
     -H 'Idempotency-Key: a-key-of-your-own-choice' -d '{"quantity":2}'
 `);
+}
+
+/** The first connections may take longer than a probe is patient. */
+async function untilAnswered({ readiness }: Onsale): Promise<void> {
+  for (let attempt = 0; attempt < 10; attempt += 1) {
+    const state = await readiness.check();
+    if (state.ready || readiness.schemaKnown()) return;
+  }
 }
 
 /** The schema may be behind for a while, when the replica starts before the migration has run. */

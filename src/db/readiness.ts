@@ -22,7 +22,7 @@ const unready = (reason: string): ReadyState => ({ ready: false, reason });
 
 /** How long a probe waits for the database at most. */
 const patienceMs = 200;
-/** A database that answered so lately is busy, not away: if it is, the look under way will say so before that. */
+/** A database that answered so lately is busy; if it is away after all, the look under way ends with a fault long before. */
 const benefitMs = 15_000;
 
 export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew'>): Readiness {
