@@ -26,6 +26,10 @@ const warmUpSeconds = 1;
 const only = options.only?.split(',');
 
 const stage = await openStage();
+process.once('uncaughtException', (error) => {
+  process.stderr.write(`The benchmark failed: ${error.stack}\n`);
+  void stage.close().finally(() => process.exit(1));
+});
 /** @param {string} line */
 const progress = (line) => process.stderr.write(`${line}\n`);
 

@@ -23,6 +23,7 @@ const token = adminToken.replaceAll(' ', '-');
 async function startProgram(args, env) {
   const settings = { ...process.env, NODE_ENV: 'production', ...env };
   const child = spawn(process.execPath, args, { cwd: checkout, env: settings, stdio: ['ignore', 'pipe', 'inherit'] });
+  process.once('exit', () => child.kill('SIGKILL')); // also when the benchmark fails
   const address = await new Promise((resolve, reject) => {
     let output = '';
     child.stdout.on('data', (chunk) => {
@@ -66,6 +67,7 @@ async function startRedis(dir, port) {
     'always',
   ];
   const child = spawn('redis-server', options, { stdio: 'ignore' });
+  process.once('exit', () => child.kill('SIGKILL'));
   await new Promise((resolve) => setTimeout(resolve, 500));
   return { url: `redis://127.0.0.1:${port}`, stop: () => child.kill('SIGTERM') };
 }
