@@ -19,8 +19,6 @@ import { Replica } from './replica.js';
 const drainDelayMs = 3_000;
 /** Between two attempts to start a replica that ends as soon as it has begun. */
 const restartPauseMs = 2_000;
-/** What Postgres sees of one replica by default, and some for people. */
-const connectionsPerReplica = 10;
 const connectionsForPeople = 20;
 
 const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
@@ -46,7 +44,8 @@ async function openDatabase(config, count) {
       stop: async () => undefined,
     };
   }
-  const settings = { max_connections: Math.max(100, count * connectionsPerReplica + connectionsForPeople) };
+  const ofOne = config.SALE_CONNECTIONS_MAX + config.READ_CONNECTIONS_MAX + config.ADMIN_CONNECTIONS_MAX;
+  const settings = { max_connections: Math.max(100, count * ofOne + connectionsForPeople) };
   const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR, settings });
   try {
     await migrate(embedded.url);
@@ -75,7 +74,7 @@ class Company {
   /** @param {string} bind */
   async openBalancer(bind) {
     this.balancer = await Balancer.start({ bind, say: (line) => say(`balancer: ${line}`) });
-    this.env = { DRAIN_DELAY_MS: String(drainDelayMs), ...this.env };
+    this.env = { DRAIN_DELAY_MS: String(drainDelayMs), TRUST_PROXY_HOPS: '1', ...this.env };
   }
 
   /** Never resolves. @throws when it ends unasked, for its address is gone with it @returns {Promise<never>} */

