@@ -13,11 +13,12 @@ export function ofKnownEvents(sale: Sale, availability: Availability): Sale['sel
   const known = new Set<string>();
   return async (eventId, request, isGone) => {
     if (!known.has(eventId)) {
-      const found = await availability.read(eventId);
-      if (found.kind === 'event-not-found') return found;
-      if (found.kind === 'overloaded') return { ...found, reason: 'line full' };
+      // If the look fails, nothing has happened yet; the sale tries for as long as the deadline lets it.
+      const found = await availability.read(eventId).catch(() => undefined);
+      if (found?.kind === 'event-not-found') return found;
+      if (found?.kind === 'overloaded') return { ...found, reason: 'line full' };
       if (known.size >= knownMax) known.clear();
-      known.add(eventId);
+      if (found) known.add(eventId);
     }
     return sale.sell(eventId, request, isGone);
   };
