@@ -1,6 +1,6 @@
 /**
  * The first look at a request, before Express and before its body: a purchase that would be refused is refused here, for a
- * third of what it costs to find out behind the routes. Under a load that cannot be carried, most requests end here.
+ * quarter of what a purchase costs. Under a load that cannot be carried, most requests end here.
  *
  * Even so refusing is work, and a client that is refused at once may ask again at once: unbounded, refusals take the event
  * loop from those who are being sold to (28,000 of them a second left 150 sales of 7,000). So there is a pace for them too.
