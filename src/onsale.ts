@@ -1,5 +1,5 @@
 /** From a configuration to a replica that serves: its pools, its sale, its app. Opens no connection and no port. */
-import type { RequestListener, Server } from 'node:http';
+import type { Server, ServerOptions } from 'node:http';
 import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
 import { createApp } from './app.js';
@@ -7,6 +7,7 @@ import type { Config } from './config.js';
 import { openPool, type PoolLimits } from './db/client.js';
 import { createReadiness, type Readiness } from './db/readiness.js';
 import { limitConnections } from './http/connections.js';
+import { createExpressServer } from './http/expressServer.js';
 import { createGate } from './http/gate.js';
 import { startLagMeter } from './http/lag.js';
 import { createMetrics, type Metrics } from './http/metrics.js';
@@ -17,10 +18,8 @@ import { createSale } from './sale/sale.js';
 
 export interface Onsale {
   readonly app: Express;
-  /** The application behind its gate: answers every request that is one. */
-  readonly listener: RequestListener;
-  /** Bounds the connections of a server, and answers what is no request. */
-  readonly guard: (server: Server) => void;
+  /** Serves the application behind its gate, on a bounded number of connections. Does not listen yet. */
+  readonly createServer: (options?: ServerOptions) => Server;
   readonly readiness: Readiness;
   readonly log: Logger;
   /** Refuses new purchases, serves those that were admitted, closes the connections. */
@@ -67,8 +66,8 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
 
   return {
     app,
-    listener: gate.listener,
-    guard: (server) => {
+    createServer: (options) => {
+      const server = createExpressServer(app, gate.listener, options);
       answerUnparsed(server);
       const open = limitConnections(
         server,
@@ -78,6 +77,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
         },
       );
       metrics.gauge('onsale_http_connections', 'Open connections of clients', open);
+      return server;
     },
     readiness,
     log,

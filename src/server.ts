@@ -2,7 +2,7 @@
  * The process: config → database → sale → app → listen; on SIGTERM or SIGINT: stop, drain, close.
  * With the argument `migrate` it brings the database of DATABASE_URL up to date and ends.
  */
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded.js';
@@ -66,18 +66,14 @@ async function openDatabase(config: Config): Promise<Database> {
   }
 }
 
-async function listen(config: Config, { listener, guard }: Onsale): Promise<Server> {
-  const server = createServer(
-    {
-      requestTimeout: config.REQUEST_TIMEOUT_MS,
-      headersTimeout: config.REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
-      connectionsCheckingInterval: 1_000,
-    },
-    listener,
-  );
+async function listen(config: Config, { createServer }: Onsale): Promise<Server> {
+  const server = createServer({
+    requestTimeout: config.REQUEST_TIMEOUT_MS,
+    headersTimeout: config.REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
+    connectionsCheckingInterval: 1_000,
+  });
   server.timeout = config.SOCKET_TIMEOUT_MS;
-  guard(server);
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

@@ -3,11 +3,11 @@
  * A process that answers like onsale and sells in another way: the same application, middleware and validation, around
  * another sale. `node load/bench/contender.js nothing | one-by-one | redis`, with DATABASE_URL or REDIS_URL.
  */
-import { createServer } from 'node:http';
 import { pino } from 'pino';
 import { createClient } from 'redis';
 import { createApp } from '../../dist/app.js';
 import { openPool } from '../../dist/db/client.js';
+import { createExpressServer } from '../../dist/http/expressServer.js';
 import { createGate } from '../../dist/http/gate.js';
 import { createMetrics } from '../../dist/http/metrics.js';
 import { newId } from '../../dist/sale/ids.js';
@@ -103,7 +103,7 @@ const app = createApp({
   limits: { lookupsInProgressMax: 100, adminInProgressMax: 50, requestsPerMinuteMax: 0, trustedProxies: 0 },
 });
 const { listener } = createGate(() => undefined, 1, app);
-const server = createServer(listener).listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
+const server = createExpressServer(app, listener).listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
   const address = /** @type {import('node:net').AddressInfo} */ (server.address());
   process.stdout.write(`listening on http://127.0.0.1:${address.port}\n`);
 });

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readConfig } from '../../src/config.js';
 import { createOnsale, type Onsale } from '../../src/onsale.js';
@@ -16,8 +15,7 @@ export async function startReplica(databaseUrl: string, env: Record<string, stri
   const config = readConfig({ DATABASE_URL: databaseUrl, ADMIN_TOKEN: adminToken, LOG_LEVEL: 'silent', ...env });
   const onsale = createOnsale(config, databaseUrl, adminToken);
   await untilAnswered(onsale);
-  const server = createServer(onsale.listener);
-  onsale.guard(server);
+  const server = onsale.createServer();
   await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, resolve));
   return {
     ...onsale,
