@@ -3,12 +3,14 @@
  * With the argument `migrate` it brings the database of DATABASE_URL up to date and ends.
  */
 import type { Server } from 'node:http';
+import type { Server as Acceptor } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded.js';
 import { EmbeddedError, keepSecret } from './db/embeddedFiles.js';
 import { classify } from './db/faults.js';
 import { migrate } from './db/migrate.js';
+import { addAcceptors } from './http/acceptors.js';
 import { drain } from './http/drain.js';
 import { createOnsale, type Onsale } from './onsale.js';
 
@@ -17,6 +19,11 @@ interface Database {
   readonly adminToken: string;
   readonly embedded: Embedded | undefined;
 }
+
+/** The kernel keeps connections that come faster than they are accepted; at a sale's opening they all come at once. */
+const backlog = 4_096;
+/** Beside the server itself. A lone connection wakes them all, which costs it 10 microseconds. */
+const acceptorsMore = 31;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -33,10 +40,11 @@ async function main(): Promise<void> {
   try {
     await untilAnswered(onsale); // so that who is greeted can buy
     const server = await listen(config, onsale);
+    const acceptors = await accept(server, onsale);
     const address = addressOf(server);
     if (database.embedded) greet(address, database.adminToken, database.embedded);
     else onsale.log.info({ address }, 'listening');
-    untilSignalled(config, server, onsale, database.embedded);
+    untilSignalled((cutOffMs) => drain(server, cutOffMs, acceptors), config, onsale, database.embedded);
     await untilReady(onsale);
   } catch (error) {
     await onsale.close();
@@ -80,11 +88,19 @@ async function listen(config: Config, { createServer }: Onsale): Promise<Server>
       const taken = error.code === 'EADDRINUSE' ? 'it is in use; choose another with PORT' : error.message;
       reject(new ConfigError(`Cannot listen on ${host} port ${String(config.PORT)}: ${taken}.`));
     });
-    // The kernel keeps connections that come faster than they are accepted; at a sale's opening they all come at once.
-    server.listen({ port: config.PORT, host, backlog: 4_096 }, () => {
+    server.listen({ port: config.PORT, host, backlog }, () => {
       resolve(server);
     });
   });
+}
+
+async function accept(server: Server, { log }: Onsale): Promise<Acceptor[]> {
+  try {
+    return await addAcceptors(server, acceptorsMore, backlog);
+  } catch (error) {
+    log.warn({ err: error }, 'new connections will be accepted slowly under load');
+    return [];
+  }
 }
 
 function addressOf(server: Server): string {
@@ -135,7 +151,12 @@ async function untilReady({ readiness, log }: Onsale): Promise<void> {
   }
 }
 
-function untilSignalled(config: Config, server: Server, onsale: Onsale, embedded: Embedded | undefined): void {
+function untilSignalled(
+  drained: (cutOffMs: number) => Promise<void>,
+  config: Config,
+  onsale: Onsale,
+  embedded: Embedded | undefined,
+): void {
   let stoppingSinceMs: number | undefined;
   const stop = async (): Promise<void> => {
     if (stoppingSinceMs !== undefined) {
@@ -147,7 +168,7 @@ function untilSignalled(config: Config, server: Server, onsale: Onsale, embedded
     onsale.readiness.drain();
     await pause(config.DRAIN_DELAY_MS);
     // Whoever began to ask before the cut-off of requests is answered by the deadline of a purchase.
-    await drain(server, config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS);
+    await drained(config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS);
     await onsale.close();
     await embedded?.stop();
     process.exit(0);

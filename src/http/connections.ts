@@ -15,8 +15,6 @@ export interface ConnectionLimits {
 export function limitConnections(server: Server, limits: ConnectionLimits, onRefused: () => void): () => number {
   let open = 0;
   const byAddress = new Map<string, number>();
-  server.maxConnections = limits.connectionsMax;
-  server.on('drop', onRefused);
   server.on('connection', (socket: Socket) => {
     const address = socket.remoteAddress ?? '';
     const own = (byAddress.get(address) ?? 0) + 1;
@@ -28,7 +26,7 @@ export function limitConnections(server: Server, limits: ConnectionLimits, onRef
       if (left > 0) byAddress.set(address, left);
       else byAddress.delete(address);
     });
-    if (limits.connectionsPerAddressMax > 0 && own > limits.connectionsPerAddressMax) {
+    if (open > limits.connectionsMax || (limits.connectionsPerAddressMax > 0 && own > limits.connectionsPerAddressMax)) {
       onRefused();
       socket.destroy();
     }

@@ -1,5 +1,6 @@
 /** Stopping without dropping anybody who has begun to ask. */
 import type { Server } from 'node:http';
+import type { Server as Acceptor } from 'node:net';
 import { setImmediate as afterPoll, setTimeout as pause } from 'node:timers/promises';
 
 /** Between two looks for connections that have become idle. */
@@ -12,23 +13,18 @@ const lookEveryMs = 50;
  * everything is closed right after the loop has polled.
  *
  * @param cutOffMs when even those are closed that still have no answer
+ * @param acceptors that accept connections for the server
  */
-export async function drain(server: Server, cutOffMs: number): Promise<void> {
+export async function drain(server: Server, cutOffMs: number, acceptors: readonly Acceptor[] = []): Promise<void> {
   const cutOffAtMs = performance.now() + cutOffMs;
   server.prependListener('request', (_req, res) => res.setHeader('Connection', 'close'));
   await afterPoll();
-  let closed = false;
-  server.close(() => {
-    closed = true;
-  });
-  while (!isClosed()) {
+  const open = new Set<Acceptor>([server, ...acceptors]);
+  for (const each of [...open]) each.close(() => open.delete(each));
+  while (open.size > 0) {
     await pause(lookEveryMs);
     await afterPoll();
     if (performance.now() < cutOffAtMs) server.closeIdleConnections();
     else server.closeAllConnections();
-  }
-
-  function isClosed(): boolean {
-    return closed;
   }
 }

@@ -5,6 +5,7 @@
 import { Agent, createServer, get, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { addAcceptors } from '../../src/http/acceptors.js';
 import { drain } from '../../src/http/drain.js';
 
 let server: Server;
@@ -66,4 +67,21 @@ test('who never gets an answer is cut off', async () => {
   await untilUnderWay(1);
   await drain(server, 100);
   await expect(asking).resolves.toEqual({ error: 'ECONNRESET' });
+});
+
+test('who came by another acceptor is answered too, and then none of them accepts', async () => {
+  const acceptors = await addAcceptors(server, 4, 64);
+  const asking = Array.from({ length: 20 }, ask);
+  await untilUnderWay(20);
+  let ended = false;
+  const draining = drain(server, 60_000, acceptors).then(() => {
+    ended = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(ended).toBe(false);
+  for (const answer of underWay) answer.end('done');
+  expect((await Promise.all(asking)).map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
+  await draining;
+  expect(acceptors.some((acceptor) => acceptor.listening)).toBe(false);
+  expect(server.listening).toBe(false);
 });
