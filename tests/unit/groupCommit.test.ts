@@ -148,6 +148,28 @@ describe('a fault', () => {
   });
 });
 
+describe('a large batch', () => {
+  test('is told in shares, one in each turn of the event loop, in order, while the next one runs', async () => {
+    const { line, running } = controlled({ batchSizeMax: 1_000 });
+    const told: number[] = [];
+    for (let request = 0; request < 200; request += 1) void line.submit('a', request).then((result) => told.push(result));
+    await settled();
+    void line.submit('a', 200).catch(() => undefined);
+    running[0]!.succeed();
+    const shares: number[] = [];
+    let turns = 0;
+    while (told.length < 200 && (turns += 1) <= 200) {
+      const before = told.length;
+      await settled();
+      if (told.length > before) shares.push(told.length - before);
+      expect(running).toHaveLength(2);
+    }
+    expect(shares.length).toBeGreaterThan(1);
+    expect(Math.max(...shares)).toBeLessThan(100);
+    expect(told).toEqual(Array.from({ length: 200 }, (_, request) => request * 10));
+  });
+});
+
 test('whatever the schedule: everyone once, in order within a key, and within every limit', async () => {
   const limits = fc.record({ batchSizeMax: fc.integer({ min: 1, max: 5 }), inFlightMax: fc.integer({ min: 1, max: 3 }) });
   const arrivals = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 40 });
