@@ -66,6 +66,7 @@ async function sell(addresses, eventIds) {
 const onsale = await stage.onsale();
 const replicas = [await stage.onsale(), await stage.onsale(), await stage.onsale()];
 const nothing = await stage.contender('nothing');
+const plain = await stage.contender('plain');
 const oneByOne = await stage.contender('one-by-one');
 const redis = stage.hasRedis ? await stage.contender('redis') : undefined;
 
@@ -89,9 +90,11 @@ if (wanted('old event')) {
 const contenders = [
   { name: 'nothing', run: async () => (await measure([nothing.address], 'purchases', [anyEvent])).perSecond },
   { name: 'purchases', run: async () => sell([onsale.address], [await stage.makeEvent(onsale.address)]) },
+  { name: 'plain', run: async () => (await measure([plain.address], 'purchases', [anyEvent])).perSecond },
   { name: 'one by one', run: async () => sell([oneByOne.address], [await stage.makeEvent(onsale.address)]) },
   ...(redis ? [{ name: 'redis', run: async () => (await measure([redis.address], 'purchases', [anyEvent])).perSecond }] : []),
-  { name: 'nothing, reads', run: async () => (await measure([nothing.address], 'reads', [anyEvent])).perSecond },
+  { name: 'nothing reads', run: async () => (await measure([nothing.address], 'reads', [anyEvent])).perSecond },
+  { name: 'plain reads', run: async () => (await measure([plain.address], 'reads', [anyEvent])).perSecond },
   { name: 'reads', run: async () => (await measure([onsale.address], 'reads', [anyEvent])).perSecond },
   { name: 'sold out', run: async () => (await measure([onsale.address], 'purchases', [soldOut])).perSecond },
   { name: 'old event', run: async () => sell([onsale.address], [oldEvent]) },
@@ -113,7 +116,7 @@ for (let round = 0; round <= rounds; round += 1) {
     const perSecond = await run();
     // The first round warms everything up: the compiler, the pools, the pages.
     if (round > 0) figures[name]?.push(perSecond);
-    progress(`${round === 0 ? 'warm-up' : `round ${round}`}  ${name.padEnd(16)} ${perSecond.toFixed(0)}/s`);
+    progress(`${round === 0 ? 'warm-up' : `round ${round}`}  ${name.padEnd(14)} ${perSecond.toFixed(0)}/s`);
   }
 }
 
@@ -139,9 +142,11 @@ const median = (/** @type {string} */ name) => percentile(figures[name] ?? [], 0
 /** @type {[string, string, string, number][]} name, measured against, what it says, at least */
 const comparisons = [
   ['purchases', 'nothing', 'purchases / a route that does nothing', 0.9],
+  ['purchases', 'plain', 'purchases / the same route in plain Express', 0.9],
   ['purchases', 'one by one', 'purchases / one transaction per request', 15],
   ['purchases', 'redis', 'purchases / Redis, Lua, appendfsync always', 1],
-  ['reads', 'nothing, reads', 'availability reads / a GET that does nothing', 0.9],
+  ['reads', 'nothing reads', 'availability reads / a GET that does nothing', 0.9],
+  ['reads', 'plain reads', 'availability reads / the same GET in plain Express', 0.9],
   ['sold out', 'nothing', 'sold-out answers / a route that does nothing', 0.9],
   ['hundred events', 'purchases', 'a hundred events / one event', 0.7],
   ['old event', 'purchases', `an event with ${Number(options.old).toLocaleString('en')} tickets sold / an empty one`, 0.9],

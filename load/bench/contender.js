@@ -1,8 +1,9 @@
 // @ts-check
 /**
  * A process that answers like onsale and sells in another way: the same application, middleware and validation, around
- * another sale. `node load/bench/contender.js nothing | one-by-one | redis`, with DATABASE_URL or REDIS_URL.
+ * another sale. `node load/bench/contender.js nothing | plain | one-by-one | redis`, with DATABASE_URL or REDIS_URL.
  */
+import { createServer } from 'node:http';
 import { pino } from 'pino';
 import { createClient } from 'redis';
 import { createApp } from '../../dist/app.js';
@@ -74,7 +75,7 @@ async function redis() {
 }
 
 /** @type {Record<string, () => Promise<Sell>>} */
-const sales = { nothing, 'one-by-one': oneByOne, redis };
+const sales = { nothing, plain: nothing, 'one-by-one': oneByOne, redis };
 
 const name = process.argv[2] ?? '';
 const sell = await sales[name]?.();
@@ -103,7 +104,9 @@ const app = createApp({
   limits: { lookupsInProgressMax: 100, adminInProgressMax: 50, requestsPerMinuteMax: 0, trustedProxies: 0 },
 });
 const { listener } = createGate(() => undefined, 1, app);
-const server = createExpressServer(app, listener).listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
+// `plain` is what `app.listen` gives, and what most programs have (see createExpressServer).
+const unheard = name === 'plain' ? createServer(listener) : createExpressServer(app, listener);
+const server = unheard.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
   const address = /** @type {import('node:net').AddressInfo} */ (server.address());
   process.stdout.write(`listening on http://127.0.0.1:${address.port}\n`);
 });
