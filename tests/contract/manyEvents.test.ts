@@ -81,7 +81,8 @@ test('an event that is held up holds up the others for one lock timeout at most'
 
 test('rows that others hold keep neither the refusals of a sold-out event nor the careful sale of another waiting', async () => {
   const sale = groupCommitSale(pools[0], { deadlineMs: 20_000 });
-  const eventIds = await newEvents(6, 10);
+  // So many that whoever stood in line behind them would be past his deadline.
+  const eventIds = await newEvents(22, 10);
   const [soldOut = '', edge = '', ...locked] = eventIds;
   await sale.sell(soldOut, request(10));
   await sale.sell(soldOut, request(1));
