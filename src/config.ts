@@ -62,7 +62,7 @@ const environment = z.object({
   CLIENT_REQUESTS_PER_MINUTE_MAX: z.coerce.number().int().min(0).max(1_000_000).default(0),
   /** Proxies in front that append the client's address to X-Forwarded-For. One more than there are lets clients choose their address. */
   TRUST_PROXY_HOPS: z.coerce.number().int().min(0).max(10).default(0),
-  /** A refusal costs the event loop a quarter of a purchase; so much is left for them: whoever comes faster waits for his refusal. */
+  /** A refusal costs the event loop half of a purchase; so much is left for them: whoever comes faster waits for his refusal. */
   REFUSALS_PER_SECOND_MAX: count(3_000, 1_000_000),
   /** Every request waits for the event loop; when it is later than this, nobody is let in beyond the next batch. */
   EVENT_LOOP_LAG_MAX_MS: milliseconds(1_000),
