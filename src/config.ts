@@ -44,7 +44,7 @@ const environment = z.object({
   /** However slow the pace, so many are let in for one event: a crowd for a small quota gets its answers, not a refusal to look. */
   EVENT_LINE_REQUESTS_MIN: count(2_000, 1_000_000),
   /** Between those two the line may be as long as is served in this time, by the pace of late: the wait of the last in it. */
-  LINE_WAIT_MS: milliseconds(400),
+  LINE_WAIT_MS: milliseconds(300),
   /** Availability reads admitted and not yet answered. */
   READ_LINE_REQUESTS_MAX: count(20_000, 1_000_000),
 

@@ -24,7 +24,7 @@ interface Refusal {
 
 const detail = 'Too many at the moment: refused before it began, nothing was bought.';
 const everyMs = 5;
-const lateMsMax = 100;
+const madeUpMsMax = 200;
 /** Requests of one connection that may be without an answer at once: hardly any client sends a second one. */
 const pipelinedMax = 32;
 /** Refusals that may wait to be told; beyond it connections are cut. Far more than honest clients can be waiting for. */
@@ -37,12 +37,12 @@ const waitingMax = 20_000;
 export function createGate(refuses: (eventId: string) => number | undefined, refusalsPerSecondMax: number, app: RequestListener): Gate {
   let waiting: Refusal[] = [];
   let timer: NodeJS.Timeout | undefined;
-  let tickedAtMs = 0;
+  let tickedAtMs = -Infinity;
 
   function tick(): void {
     const nowMs = performance.now();
-    // After a late turn of the event loop there is more to make up for, but never so much that the next turn is late too.
-    const elapsedMs = Math.min(nowMs - tickedAtMs, lateMsMax);
+    // After a pause, or a late turn of the event loop, there is more to make up for, but never so much that the next turn is late.
+    const elapsedMs = Math.min(nowMs - tickedAtMs, madeUpMsMax);
     tickedAtMs = nowMs;
     waiting = waiting.filter(({ res }) => !res.destroyed); // who has hung up costs nobody his turn
     for (const refusal of waiting.splice(0, Math.ceil((refusalsPerSecondMax * elapsedMs) / 1000))) refuse(refusal);
@@ -68,9 +68,7 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
         return;
       }
       waiting.push({ req, res, retryAfterSeconds });
-      if (timer) return;
-      tickedAtMs = performance.now();
-      timer = setInterval(tick, everyMs);
+      timer ??= setInterval(tick, everyMs);
     },
     waiting: () => waiting.length,
   };
