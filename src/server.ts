@@ -44,11 +44,12 @@ async function main(): Promise<void> {
   try {
     await untilAnswered(onsale); // so that who is greeted can buy
     const server = await listen(config, onsale);
-    const acceptors = await accept(server, onsale);
+    const acceptors = accept(server, onsale);
+    untilSignalled(async (cutOffMs) => drain(server, cutOffMs, await acceptors), config, onsale, database.embedded);
+    await acceptors;
     const address = addressOf(server);
     if (database.embedded) greet(address, database.adminToken, database.embedded);
     else onsale.log.info({ address }, 'listening');
-    untilSignalled((cutOffMs) => drain(server, cutOffMs, acceptors), config, onsale, database.embedded);
     await untilReady(onsale);
   } catch (error) {
     await onsale.close();

@@ -44,7 +44,8 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
     // After a pause, or a late turn of the event loop, there is more to make up for, but never so much that the next turn is late.
     const elapsedMs = Math.min(nowMs - tickedAtMs, madeUpMsMax);
     tickedAtMs = nowMs;
-    waiting = waiting.filter(({ res }) => !res.destroyed); // who has hung up costs nobody his turn
+    // Who has hung up costs nobody his turn. (Of responses Node destroys only the first that a connection still waits for.)
+    waiting = waiting.filter(({ req }) => !req.socket.destroyed);
     for (const refusal of waiting.splice(0, Math.ceil((refusalsPerSecondMax * elapsedMs) / 1000))) refuse(refusal);
     if (waiting.length > 0) return;
     clearInterval(timer);
