@@ -16,7 +16,11 @@ const patienceMs = 5_000;
  */
 export async function addAcceptors(server: Server, count: number, backlog: number): Promise<Server[]> {
   const acceptors: Server[] = [];
-  const mirror = spawn(process.execPath, ['-e', echo], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], timeout: patienceMs });
+  const mirror = spawn(process.execPath, ['-e', echo], {
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    timeout: patienceMs,
+    killSignal: 'SIGKILL',
+  });
   try {
     await new Promise<void>((resolve, reject) => {
       mirror.on('error', reject);
@@ -24,7 +28,7 @@ export async function addAcceptors(server: Server, count: number, backlog: numbe
         reject(new Error('the process that multiplies the listening handle ended too soon'));
       });
       mirror.on('message', (_message, handle) => {
-        const acceptor = createServer({ noDelay: true }, (socket) => server.emit('connection', socket));
+        const acceptor = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => server.emit('connection', socket));
         acceptors.push(acceptor);
         acceptor.once('error', reject);
         acceptor.listen(handle, backlog);
@@ -37,7 +41,7 @@ export async function addAcceptors(server: Server, count: number, backlog: numbe
     for (const acceptor of acceptors) acceptor.close();
     throw error;
   } finally {
-    mirror.kill();
+    mirror.kill('SIGKILL');
   }
 }
 

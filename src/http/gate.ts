@@ -26,7 +26,7 @@ const detail = 'Too many at the moment: refused before it began, nothing was bou
 const everyMs = 5;
 const madeUpMsMax = 200;
 /** Requests of one connection that may be without an answer at once: hardly any client sends a second one. */
-const pipelinedMax = 32;
+const pipelinedMax = 4;
 /** Refusals that may wait to be told; beyond it connections are cut. Far more than honest clients can be waiting for. */
 const waitingMax = 20_000;
 

@@ -1,5 +1,7 @@
 /** What the program tells Prometheus. No label has an event's or a buyer's id: their number has no bound. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { GroupCommit } from '../sale/groupCommit.js';
 import type { SaleObserver } from '../sale/sale.js';
 
 export interface Metrics {
@@ -63,7 +65,7 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
 
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text: sharedText(registry),
     saleObserver: {
       outcome: (kind, replayed) => {
         outcomes(replayed ? 'replayed' : kind);
@@ -104,6 +106,25 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
       });
     },
   };
+}
+
+/** Rendering takes a millisecond of the event loop; between two renderings so many pass. */
+const renderEveryMs = 50;
+
+/** @returns the registry as text; those who ask meanwhile share the next rendering, so that nobody gets an older one */
+function sharedText(registry: Registry): () => Promise<string> {
+  let renderedAtMs = -Infinity;
+  const line = new GroupCommit<'all', undefined, string>({
+    run: async (_all, callers) => {
+      await pause(Math.max(0, renderedAtMs + renderEveryMs - performance.now()));
+      renderedAtMs = performance.now();
+      const text = await registry.metrics();
+      return callers.map(() => text);
+    },
+    batchSizeMax: Infinity,
+    inFlightPerKeyMax: 1,
+  });
+  return () => line.submit('all', undefined);
 }
 
 /**
