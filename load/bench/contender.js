@@ -105,8 +105,8 @@ const app = createApp({
 });
 const { listener } = createGate(() => undefined, 1, app);
 // `plain` is what `app.listen` gives, and what most programs have (see createExpressServer).
-const unheard = name === 'plain' ? createServer(listener) : createExpressServer(app, listener);
-const server = unheard.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
+const server = name === 'plain' ? createServer(listener) : createExpressServer(app, listener);
+server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
   const address = /** @type {import('node:net').AddressInfo} */ (server.address());
   process.stdout.write(`listening on http://127.0.0.1:${address.port}\n`);
 });

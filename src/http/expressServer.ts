@@ -8,7 +8,11 @@
 import { createServer, IncomingMessage, type RequestListener, type Server, type ServerOptions, ServerResponse } from 'node:http';
 import type { Express } from 'express';
 
-/** @param listener what a request meets first: the application itself, or what stands before it */
+/**
+ * Changes the prototypes that the application keeps for its requests: one server for each application.
+ *
+ * @param listener what a request meets first: the application itself, or what stands before it
+ */
 export function createExpressServer(app: Express, listener: RequestListener, options: ServerOptions = {}): Server {
   class ExpressRequest extends IncomingMessage {}
   class ExpressResponse extends ServerResponse {}

@@ -7,7 +7,7 @@
 
 /**
  * Results that are told in one turn of the event loop at least; and in how many turns, where there are more. With answers by
- * the hundred, requests come by the hundred, and a turn takes 25 ms (4,000 connections; 4 to 8 ms so).
+ * the hundred, requests come by the hundred, and a turn takes 25 ms (4,000 connections; 6 to 9 ms so).
  */
 const toldPerTurnMin = 64;
 const toldInTurns = 32;
@@ -142,7 +142,7 @@ export class GroupCommit<K, Q, R> {
         tell(waiting, index);
       });
     });
-    if (this.#untold.length === batch.length) this.#tellSome();
+    if (this.#untold.length === batch.length) this.#tellSome(); // else somebody is at it
   }
 
   /** @returns what tells each request its result, or the fault of all */

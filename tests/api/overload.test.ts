@@ -204,7 +204,7 @@ test('who sends on and on without waiting for answers is cut off, and takes no p
         const { text } = await call(replica.address, 'GET /metrics');
         return Number(/^onsale_refusals_waiting (\d+)$/m.exec(text)?.[1]);
       };
-      expect(await waiting()).toBeLessThanOrEqual(32);
+      expect(await waiting()).toBeLessThanOrEqual(4);
       await pause(100);
       expect(await waiting()).toBe(0);
     });
