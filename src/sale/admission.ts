@@ -86,7 +86,7 @@ export class Admission<K> {
 
   /** Is so little time left that a transaction that begins to carry this place may end past its deadline? Or is nobody there to be told? */
   isTooLateToBegin(place: Place): boolean {
-    return isLate(place) || place.isGone() || performance.now() >= place.deadlineAtMs - this.#limits.deadlineMs * reservedShare;
+    return place.answered || place.isGone() || performance.now() >= place.deadlineAtMs - this.#limits.deadlineMs * reservedShare;
   }
 
   /** Why nobody is let in for `key` at the moment; undefined if somebody is. */

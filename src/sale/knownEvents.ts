@@ -11,15 +11,14 @@ const knownMax = 100_000;
 /** @returns the same sale, for events that exist */
 export function ofKnownEvents(sale: Sale, availability: Availability): Sale['sell'] {
   const known = new Set<string>();
-  return async (eventId, request, isGone) => {
-    if (!known.has(eventId)) {
-      // If the look fails, nothing has happened yet; the sale tries for as long as the deadline lets it.
-      const found = await availability.read(eventId).catch(() => undefined);
-      if (found?.kind === 'event-not-found') return found;
-      if (found?.kind === 'overloaded') return { ...found, reason: 'line full' };
-      if (known.size >= knownMax) known.clear();
-      if (found) known.add(eventId);
-    }
+  const lookUpAndSell: Sale['sell'] = async (eventId, request, isGone) => {
+    // If the look fails, nothing has happened yet; the sale tries for as long as the deadline lets it.
+    const found = await availability.read(eventId).catch(() => undefined);
+    if (found?.kind === 'event-not-found') return found;
+    if (found?.kind === 'overloaded') return { ...found, reason: 'line full' };
+    if (known.size >= knownMax) known.clear();
+    if (found) known.add(eventId);
     return sale.sell(eventId, request, isGone);
   };
+  return (eventId, request, isGone) => (known.has(eventId) ? sale.sell(eventId, request, isGone) : lookUpAndSell(eventId, request, isGone));
 }

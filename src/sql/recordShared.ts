@@ -8,7 +8,8 @@ export interface EventPurchases {
 }
 
 interface Row {
-  soldEventIds: string[];
+  /** With a comma between them; null if none sold. */
+  soldEventIds: string | null;
   purchases: number;
   tickets: number;
   createdAt: Date;
@@ -61,12 +62,12 @@ export async function recordShared(db: Queryable, batches: readonly EventPurchas
        WHERE new.event_id = sold.id
       RETURNING 1
     )
-    SELECT ARRAY (SELECT id::text FROM sold) AS "soldEventIds",
+    SELECT (SELECT string_agg(id::text, ',') FROM sold) AS "soldEventIds",
            (SELECT count(*)::int FROM bought) AS purchases,
            (SELECT count(*)::int FROM issued) AS tickets,
            statement_timestamp()::timestamptz(3) AS "createdAt"`;
   if (!row) throw new Error('no answer');
-  const sold = new Map(row.soldEventIds.map((eventId) => [eventId, row.createdAt]));
+  const sold = new Map(row.soldEventIds?.split(',').map((eventId) => [eventId, row.createdAt]));
   const meant = batches.map(({ eventId, purchases }, index) =>
     sold.has(eventId) ? { purchases: purchases.length, tickets: columns[index]?.ticketCount ?? 0 } : { purchases: 0, tickets: 0 },
   );
