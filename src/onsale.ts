@@ -1,5 +1,5 @@
 /** From a configuration to a replica that serves: its pools, its sale, its app. Opens no connection and no port. */
-import type { Server, ServerOptions } from 'node:http';
+import type { Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
 import { createApp } from './app.js';
@@ -20,6 +20,8 @@ export interface Onsale {
   readonly app: Express;
   /** Serves the application behind its gate, on a bounded number of connections. Does not listen yet. */
   readonly createServer: (options?: ServerOptions) => Server;
+  /** Answers that are owed to clients. */
+  readonly unanswered: Iterable<ServerResponse>;
   readonly readiness: Readiness;
   readonly log: Logger;
   /** Refuses new purchases, serves those that were admitted, closes the connections. */
@@ -79,6 +81,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
       metrics.gauge('onsale_http_connections', 'Open connections of clients', open);
       return server;
     },
+    unanswered: gate.unanswered,
     readiness,
     log,
     close: async () => {

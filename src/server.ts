@@ -45,7 +45,7 @@ async function main(): Promise<void> {
     await untilAnswered(onsale); // so that who is greeted can buy
     const server = await listen(config, onsale);
     const acceptors = accept(server, onsale);
-    untilSignalled(async (cutOffMs) => drain(server, cutOffMs, await acceptors), config, onsale, database.embedded);
+    untilSignalled(async (cutOffMs) => drain(server, cutOffMs, onsale.unanswered, await acceptors), config, onsale, database.embedded);
     await acceptors;
     const address = addressOf(server);
     if (database.embedded) greet(address, database.adminToken, database.embedded);

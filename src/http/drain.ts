@@ -1,5 +1,5 @@
 /** Stopping without dropping anybody who has begun to ask. */
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { Server as Acceptor } from 'node:net';
 import { setImmediate as afterPoll, setTimeout as pause } from 'node:timers/promises';
 
@@ -13,11 +13,19 @@ const lookEveryMs = 50;
  * everything is closed right after the loop has polled.
  *
  * @param cutOffMs when even those are closed that still have no answer
+ * @param unanswered the answers that are owed: each tells its client to send nothing more on its connection
  * @param acceptors that accept connections for the server
  */
-export async function drain(server: Server, cutOffMs: number, acceptors: readonly Acceptor[] = []): Promise<void> {
+export async function drain(
+  server: Server,
+  cutOffMs: number,
+  unanswered: Iterable<ServerResponse>,
+  acceptors: readonly Acceptor[] = [],
+): Promise<void> {
   const cutOffAtMs = performance.now() + cutOffMs;
-  server.prependListener('request', (_req, res) => res.setHeader('Connection', 'close'));
+  const closeAfter = (res: ServerResponse) => res.headersSent || res.setHeader('Connection', 'close');
+  server.prependListener('request', (_req, res) => closeAfter(res));
+  for (const res of unanswered) closeAfter(res);
   await afterPoll();
   const open = new Set<Acceptor>([server, ...acceptors]);
   for (const each of [...open]) each.close(() => open.delete(each));

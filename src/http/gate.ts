@@ -7,11 +7,14 @@
  * Whoever comes faster waits for his refusal, and while he waits he sends nothing.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { prepareAnswer } from './everyAnswer.js';
 import { retryAfter, sendProblem } from './problems.js';
 
 export interface Gate {
   readonly listener: RequestListener;
+  /** Answers that are owed, of all connections. */
+  readonly unanswered: Iterable<ServerResponse>;
   /** Refusals that wait to be told. */
   readonly waiting: () => number;
 }
@@ -35,6 +38,7 @@ const waitingMax = 20_000;
  * @param refusalsPerSecondMax what is left of the event loop for refusing
  */
 export function createGate(refuses: (eventId: string) => number | undefined, refusalsPerSecondMax: number, app: RequestListener): Gate {
+  const unanswered = new Unanswered();
   let waiting: Refusal[] = [];
   let timer: NodeJS.Timeout | undefined;
   let tickedAtMs = -Infinity;
@@ -54,7 +58,7 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
 
   return {
     listener: (req, res) => {
-      if (countUnanswered(req.socket, res) >= pipelinedMax) {
+      if (unanswered.add(res, req.socket) > pipelinedMax) {
         req.socket.destroy();
         return;
       }
@@ -71,21 +75,35 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
       waiting.push({ req, res, retryAfterSeconds });
       timer ??= setInterval(tick, everyMs);
     },
+    unanswered,
     waiting: () => waiting.length,
   };
 }
 
-/** Requests of each connection that have no answer yet. */
-const unanswered = new WeakMap<object, number>();
+/** Answers that are owed. (When a connection closes, Node closes only the first of those that it still waits for.) */
+class Unanswered implements Iterable<ServerResponse> {
+  readonly #byConnection = new Map<Socket, Set<ServerResponse>>();
 
-/** Node reads on while answers are outstanding, without a bound. @returns how many were outstanding before this one */
-function countUnanswered(socket: object, res: ServerResponse): number {
-  const before = unanswered.get(socket) ?? 0;
-  unanswered.set(socket, before + 1);
-  res.once('close', () => {
-    unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1);
-  });
-  return before;
+  /** @returns how many the connection is owed with this one: Node reads on while answers are outstanding, without a bound */
+  add(res: ServerResponse, connection: Socket): number {
+    const owed = this.#of(connection);
+    owed.add(res);
+    res.once('close', () => owed.delete(res));
+    return owed.size;
+  }
+
+  *[Symbol.iterator](): Iterator<ServerResponse> {
+    for (const owed of this.#byConnection.values()) yield* owed;
+  }
+
+  #of(connection: Socket): Set<ServerResponse> {
+    let owed = this.#byConnection.get(connection);
+    if (!owed) {
+      this.#byConnection.set(connection, (owed = new Set()));
+      connection.once('close', () => this.#byConnection.delete(connection));
+    }
+    return owed;
+  }
 }
 
 /** The id in `POST /events/{id}/purchases`, as it was sent. Anything else is no business of the gate. */

@@ -9,6 +9,9 @@ export interface ValidationError {
   readonly message: string;
 }
 
+/** Errors that one answer names: a body of nothing but mistakes must not cost many times what an honest one does. */
+const errorsMax = 20;
+
 /** @throws Problem `validation` */
 export function validate<S extends z.ZodType>(schema: S, value: unknown, place: ValidationError['in'], name = ''): z.output<S> {
   const result = schema.safeParse(value);
@@ -18,14 +21,18 @@ export function validate<S extends z.ZodType>(schema: S, value: unknown, place: 
 }
 
 export function invalid(errors: readonly ValidationError[]): Problem {
-  const detail = errors.map(({ path, message }) => (path === '' ? `The request ${message}.` : `${path} ${message}.`)).join(' ');
-  return new Problem('validation', detail, { members: { errors } });
+  const named = errors.slice(0, errorsMax);
+  const sentences = named.map(({ path, message }) => (path === '' ? `The request ${message}.` : `${path} ${message}.`));
+  if (named.length < errors.length) sentences.push('And more.');
+  return new Problem('validation', sentences.join(' '), { members: { errors: named } });
 }
 
 function describe(issue: z.core.$ZodIssue, place: ValidationError['in'], name: string): ValidationError[] {
   const path = issue.path.length > 0 ? issue.path.map(String).join('.') : name;
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ in: place, path: [...issue.path, key].map(String).join('.'), message: 'is not a known field' }));
+    return issue.keys
+      .slice(0, errorsMax + 1)
+      .map((key) => ({ in: place, path: [...issue.path, key].map(String).join('.'), message: 'is not a known field' }));
   }
   if (issue.code === 'invalid_type' && issue.path.length === 0 && place === 'body') {
     return [{ in: place, path, message: 'must have a JSON object as its body' }];

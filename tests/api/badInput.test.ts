@@ -90,6 +90,13 @@ test.each([
   expectInvalid(await buy({ raw }), 'body', paths);
 });
 
+test('of a body of nothing but mistakes the first twenty are named', async () => {
+  const unknown = Array.from({ length: 1_300 }, (_, index) => `k${String(index)}`);
+  const reply = await buy({ json: Object.fromEntries([['quantity', 0], ...unknown.map((name) => [name, 1])]) });
+  expectInvalid(reply, 'body', ['quantity', ...unknown.slice(0, 19)]);
+  expect(reply.body.detail).toMatch(/And more\.$/);
+});
+
 const notAnObject: readonly (readonly [string, string | Buffer])[] = [
   ['a truncated object', '{"quantity":1'],
   ['a truncated string', '{"quantity":1,"a":"'],

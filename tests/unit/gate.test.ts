@@ -18,13 +18,16 @@ test('a connection may have four requests without an answer; with the fifth it i
     const request = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
     client.on('error', () => undefined).write(request.repeat(4));
     while (underWay.length < 4) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect([...gate.unanswered]).toEqual(underWay);
     underWay[0]!.end('answered');
     await once(client, 'data');
+    expect([...gate.unanswered]).toEqual(underWay.slice(1));
     client.write(request);
     while (underWay.length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
     client.write(request);
     await once(client, 'close');
     expect(underWay).toHaveLength(5);
+    expect([...gate.unanswered]).toEqual([]);
   } finally {
     client.destroy();
     server.close();
