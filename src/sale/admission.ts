@@ -58,8 +58,9 @@ class Line {
   length = 0;
   readonly pace = new Pace();
 
-  isFull(nowMs: number, max: number, min: number, waitMs: number): boolean {
-    this.pace.look(nowMs);
+  isFull(max: number, min: number, waitMs: number): boolean {
+    if (this.length < Math.min(max, min)) return false; // nearly always: without a look at the clock
+    this.pace.look(performance.now());
     const { perSecond } = this.pace;
     const bound = perSecond === undefined ? max : Math.min(max, Math.max(min, (perSecond * waitMs) / 1000));
     return this.length >= bound;
@@ -92,10 +93,9 @@ export class Admission<K> {
   /** Why nobody is let in for `key` at the moment; undefined if somebody is. */
   refuses(key: K): ShedReason | undefined {
     const { lineMax, lineMaxPerKey, lineMinPerKey, waitMs } = this.#limits;
-    const nowMs = performance.now();
     if (this.#closed) return 'draining';
-    if (this.#lines.get(key)?.isFull(nowMs, lineMaxPerKey, lineMinPerKey, waitMs) === true) return 'event line full';
-    if (this.#total.isFull(nowMs, lineMax, 2 * lineMinPerKey, 2 * waitMs)) return 'line full';
+    if (this.#lines.get(key)?.isFull(lineMaxPerKey, lineMinPerKey, waitMs) === true) return 'event line full';
+    if (this.#total.isFull(lineMax, 2 * lineMinPerKey, 2 * waitMs)) return 'line full';
     return undefined;
   }
 
