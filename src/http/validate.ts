@@ -1,4 +1,4 @@
-/** From what a client sent to what a handler may trust, or to a 400 that names every offending path. */
+/** From what a client sent to what a handler may trust, or to a 400 that names the offending paths. */
 import type { z } from 'zod';
 import { Problem } from './problems.js';
 
