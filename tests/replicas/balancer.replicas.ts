@@ -96,6 +96,18 @@ testWithHaproxy('a read that was under way when its replica was killed is answer
   expect(answers.map(({ status, body }) => [status, body['available_quantity']])).toEqual(answers.map(() => [200, 100]));
 });
 
+testWithHaproxy('replicas that do not listen yet, as a name server may tell them, cost nobody an answer', async () => {
+  company = await Company.open(1);
+  const [event] = await company.stage.makeEvents([{ quota: 100, limit: 4 }]);
+  const starting = Array.from({ length: 10 }, async (_, index) =>
+    company.balancer.add(2 + index, `http://127.0.0.1:${String(await freePort())}`),
+  );
+  const buying = Array.from({ length: 40 }, () => buy(company.address, event!.id, 1));
+  await Promise.all(starting);
+  expect(new Set((await Promise.all(buying)).map(({ status }) => status))).toEqual(new Set([201]));
+  for (let index = 0; index < 40; index += 1) expect((await buy(company.address, event!.id, 1)).status).toBe(201);
+});
+
 testWithHaproxy('replicas are found by name, as in compose: a new one gets requests, and one whose name is gone gets none', async () => {
   const port = await freePort();
   company = await Company.open(0, { env: { REPLICAS_DNS: nameServer.address, REPLICAS_NAME: `api:${String(port)}` } });
