@@ -30,9 +30,11 @@ export interface Pool {
   readonly inUse: () => number;
   /** Gives up the idle connections; the next query opens another, to whatever the address leads to by then. */
   readonly renew: () => void;
+  /** Waits a moment for queries under way, and for none of which nobody waits any more: an audit may take half a minute. */
   close(): Promise<void>;
 }
 
+const closePatienceMs = 1_000;
 /** Prepared statements of one session; the program has about twenty. */
 const statementsMax = 100;
 
@@ -51,11 +53,8 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     connectionTimeoutMillis: limits.connectTimeoutMs,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
-    lock_timeout: limits.lockTimeoutMs,
-    statement_timeout: limits.statementTimeoutMs,
-    idle_in_transaction_session_timeout: limits.transactionTimeoutMs,
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the pool waits for the promise; only its types do not say so
-    onConnect: (client) => prepareSession(client, limits.transactionTimeoutMs),
+    onConnect: (client) => prepareSession(client, limits),
   });
   pool.on('error', () => {
     // An idle connection was lost; the pool has already dropped it, and the next query opens another.
@@ -68,8 +67,10 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     inUse: () => pool.totalCount - pool.idleCount,
     renew: clients.renew,
     close: async () => {
+      const timer = setTimeout(clients.abandon, closePatienceMs);
       await prisma.$disconnect();
       await pool.end();
+      clearTimeout(timer);
     },
   };
 }
@@ -93,17 +94,20 @@ function nameStatements(): (query: { sql: string }) => string {
 }
 
 /**
- * Refuses a database that takes no writes, a standby say; and sets what cannot be a start-up parameter: the limit that older
- * versions do not know; and the time zone, which a URL may set too, and without which the driver adapter takes local times
- * for UTC.
+ * Refuses a database that takes no writes, a standby say; and sets the limits, and the time zone, without which the driver adapter takes
+ * local times for UTC. Not as start-up parameters: poolers refuse or drop those, older versions do not know the last limit, and
+ * a URL may set the time zone too.
  */
-async function prepareSession(client: pg.ClientBase, transactionTimeoutMs: number): Promise<void> {
+async function prepareSession(client: pg.ClientBase, limits: PoolLimits): Promise<void> {
   const { rows } = await client.query<{ readOnly: boolean }>(
     `SELECT current_setting('transaction_read_only')::boolean AS "readOnly",
             set_config('TimeZone', 'UTC', false),
+            set_config('lock_timeout', $1, false),
+            set_config('statement_timeout', $2, false),
+            set_config('idle_in_transaction_session_timeout', $3, false),
             CASE WHEN current_setting('server_version_num')::int >= 170000
-                 THEN set_config('transaction_timeout', $1, false) END`,
-    [String(transactionTimeoutMs)],
+                 THEN set_config('transaction_timeout', $3, false) END`,
+    [limits.lockTimeoutMs, limits.statementTimeoutMs, limits.transactionTimeoutMs].map(String),
   );
   if (rows[0]?.readOnly !== false) throw new UnusableDatabaseFault('the database takes no writes: it can sell nothing');
 }

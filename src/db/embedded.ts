@@ -27,6 +27,7 @@ const instanceLock = 7_245_502;
 /** Crash recovery of a full WAL takes seconds; a start that takes longer has failed. */
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 30_000;
+const relockEveryMs = 100;
 
 export interface EmbeddedOptions {
   /** Unset: `.onsale` in the checkout, or for root a directory of that checkout's own below /var/lib/onsale. Kept for us alone. */
@@ -57,12 +58,13 @@ export async function startEmbedded(options: EmbeddedOptions = {}): Promise<Embe
   const port = await freePort();
   const server = launch(join(binaries, 'postgres'), cluster, port, options.settings ?? {}, account);
   try {
-    const keeper = await connectWhenReady(server, join(dataDir, 'postgres.log'), urlOf(port, password, 'postgres'));
-    keeper.on('error', () => undefined); // the server went away; whoever uses the database notices by himself
+    const keeperUrl = urlOf(port, password, 'postgres');
+    const keeper = await connectWhenReady(server, join(dataDir, 'postgres.log'), keeperUrl);
     if (!(await takeInstanceLock(keeper))) throw inUse(cluster);
     const { rowCount } = await keeper.query('SELECT FROM pg_database WHERE datname = $1', [databaseName]);
     if (rowCount === 0) await keeper.query(`CREATE DATABASE ${databaseName}`);
-    return { url: urlOf(port, password, databaseName), dataDir, stop: () => stop(server, keeper) };
+    const release = keep(keeper, keeperUrl);
+    return { url: urlOf(port, password, databaseName), dataDir, stop: () => stop(server, release) };
   } catch (error) {
     server.kill('SIGINT');
     throw error;
@@ -104,6 +106,37 @@ async function takeOver(cluster: string, password: string): Promise<void> {
     if (Date.now() > deadline) throw new EmbeddedError(`Postgres (process ${String(pid)}) was left by a crash and does not stop.`);
     await pause(20);
   }
+}
+
+/**
+ * When one of its processes is killed, Postgres ends all sessions and starts afresh, by itself; then the lock is taken again.
+ *
+ * @param keeper has the lock
+ * @returns what lets it go
+ */
+function keep(keeper: pg.Client, url: string): () => Promise<void> {
+  let current = keeper;
+  let released = false;
+  const again = async () => {
+    while (!released) {
+      await pause(relockEveryMs);
+      const client = await connect(url).catch(() => undefined);
+      if (client) {
+        watch(client);
+        await takeInstanceLock(client).catch(() => undefined);
+        return;
+      }
+    }
+  };
+  const watch = (client: pg.Client) => {
+    current = client;
+    client.once('end', () => void again());
+  };
+  watch(keeper);
+  return async () => {
+    released = true;
+    await current.end().catch(() => undefined);
+  };
 }
 
 function inUse(cluster: string): EmbeddedError {
@@ -163,11 +196,8 @@ async function connectWhenReady(server: ChildProcess, logFile: string, url: stri
   server.once('exit', () => (failure ??= lastLine(logFile)));
   const deadline = Date.now() + startTimeoutMs;
   for (;;) {
-    const client = new pg.Client({ connectionString: url, application_name: 'onsale keeper', connectionTimeoutMillis: 5_000 });
-    client.on('error', () => undefined);
     try {
-      await client.connect();
-      return client;
+      return await connect(url);
     } catch (error) {
       if (failure !== undefined) throw new EmbeddedError(`Postgres did not start: ${failure} (see ${logFile}).`);
       if (Date.now() > deadline) throw new EmbeddedError(`Postgres did not answer in time: ${(error as Error).message}`);
@@ -176,13 +206,20 @@ async function connectWhenReady(server: ChildProcess, logFile: string, url: stri
   }
 }
 
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, application_name: 'onsale keeper', connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined); // the server went away; whoever uses the database notices by himself
+  await client.connect();
+  return client;
+}
+
 function lastLine(file: string): string {
   const lines = readFileSync(file, 'utf8').trim().split('\n');
   return lines.findLast((line) => /FATAL|PANIC/.test(line)) ?? lines.at(-1) ?? 'it said nothing';
 }
 
-async function stop(server: ChildProcess, keeper: pg.Client): Promise<void> {
-  await keeper.end().catch(() => undefined);
+async function stop(server: ChildProcess, release: () => Promise<void>): Promise<void> {
+  await release();
   if (server.exitCode !== null || server.signalCode !== null) return;
   const exited = new Promise((resolved) => server.once('exit', resolved));
   server.kill('SIGINT'); // "fast": ends sessions, keeps every commit

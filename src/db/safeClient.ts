@@ -14,10 +14,14 @@ export interface SafeClients {
    * own deadline. A transaction between two statements is undone by it, and fails.
    */
   readonly renew: () => void;
+  /** Gives up all of them, replies to come or not. */
+  readonly abandon: () => void;
 }
 
 /** A primary that was demoted without ending its sessions, or that was told to take no writes. */
 const readOnly = '25006';
+/** Postgres's function that waits for the standby. It warns of nothing but a wait that was cut short, in whatever language. */
+const standbyWait = 'SyncRepWaitForLSN';
 
 /** Connections that share their fate. */
 interface Group {
@@ -36,6 +40,9 @@ export function safeClients(deadlineMs: number): SafeClients {
     },
     renew: () => {
       giveUpIdle(group);
+    },
+    abandon: () => {
+      for (const client of group.clients) client.giveUp();
     },
   };
 }
@@ -66,12 +73,16 @@ class SafeClient extends pg.Client {
       // Whoever awaits a reply is told; if nobody does, the pool drops the connection. Without a listener the process would end.
     });
     this.on('notice', (notice) => {
-      if (/synchronous replication/i.test(String(notice.message))) this.#cancelledStandbyWaits += 1;
+      if (notice.routine === standbyWait) this.#cancelledStandbyWaits += 1;
     });
   }
 
   giveUpIfIdle(): void {
-    if (this.#awaited === 0) this.connection.stream.destroy();
+    if (this.#awaited === 0) this.giveUp();
+  }
+
+  giveUp(): void {
+    this.connection.stream.destroy();
   }
 
   // pg's own declaration has a dozen overloads; here a text or a config comes first, and perhaps a callback last.

@@ -81,6 +81,14 @@ test('a reply that does not come costs the connection, and the next query has an
   await pool.close();
 });
 
+test('a pool that is closed waits for no query of half a minute', async () => {
+  const pool = openTestPool(database.url);
+  const asked = pool.prisma.$queryRaw`SELECT pg_sleep(60)`.catch((error: unknown) => error);
+  while ((await database.sql.query(`SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).rowCount === 0);
+  await pool.close();
+  expect(classify(await asked).transient).toBe(true);
+});
+
 test('a wrong statement is no fault to try again', async () => {
   const pool = openTestPool(database.url);
   const fault = await pool.prisma.$queryRaw`SELECT no_such_column`.catch((error: unknown) => error);

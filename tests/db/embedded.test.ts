@@ -9,6 +9,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { send } from '../helpers/client.js';
 
 let dataDir: string;
@@ -49,6 +50,12 @@ async function untilGreeted(child: ReturnType<typeof start>): Promise<{ address:
   }
 }
 
+/** As it says in the directory's own files. */
+async function embeddedUrl(): Promise<string> {
+  const [, , , port] = (await readFile(join(dataDir, 'cluster', 'postmaster.pid'), 'utf8')).split('\n');
+  return `postgresql://onsale:${(await readFile(join(dataDir, 'postgres-password'), 'utf8')).trim()}@127.0.0.1:${String(port)}/postgres`;
+}
+
 async function failure(child: ReturnType<typeof start>): Promise<string> {
   await once(child, 'close');
   expect(child.exitCode).toBe(1);
@@ -81,6 +88,21 @@ test('a second instance on the same data is refused in one sentence, and the fir
   await expect(failure(start({}))).resolves.toBe(
     `Another onsale is running on ${dataDir}; stop it, or choose another directory with EMBEDDED_DATA_DIR.`,
   );
+  expect((await send(`${address}/readyz`)).status).toBe(200);
+  await stop(first);
+});
+
+test('when a process of Postgres is killed, the instance keeps its data to itself', async () => {
+  const first = start({});
+  const { address } = await untilGreeted(first);
+  const client = new pg.Client({ connectionString: await embeddedUrl() });
+  client.on('error', () => undefined);
+  await client.connect();
+  const { rows } = await client.query<{ pid: number }>(`SELECT pid FROM pg_stat_activity WHERE application_name = 'onsale reads' LIMIT 1`);
+  process.kill(rows[0]!.pid, 'SIGKILL'); // all sessions end with it, the keeper's too
+  await new Promise<void>((resolve) => client.once('end', resolve));
+  while ((await send(`${address}/readyz`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 50));
+  await expect(failure(start({}))).resolves.toMatch(/^Another onsale is running/);
   expect((await send(`${address}/readyz`)).status).toBe(200);
   await stop(first);
 });
