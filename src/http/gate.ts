@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { prepareAnswer } from './everyAnswer.js';
 import { retryAfter, sendProblem } from './problems.js';
 
@@ -15,6 +16,8 @@ export interface Gate {
   readonly listener: RequestListener;
   /** Answers that are owed, of all connections. */
   readonly unanswered: Iterable<ServerResponse>;
+  /** Those of one connection, in the order in which they will be sent. */
+  readonly owedTo: (connection: Duplex) => readonly ServerResponse[];
   /** Refusals that wait to be told. */
   readonly waiting: () => number;
 }
@@ -76,17 +79,18 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
       timer ??= setInterval(tick, everyMs);
     },
     unanswered,
+    owedTo: (connection) => unanswered.of(connection),
     waiting: () => waiting.length,
   };
 }
 
 /** Answers that are owed. (When a connection closes, Node closes only the first of those that it still waits for.) */
 class Unanswered implements Iterable<ServerResponse> {
-  readonly #byConnection = new Map<Socket, Set<ServerResponse>>();
+  readonly #byConnection = new Map<Duplex, Set<ServerResponse>>();
 
   /** @returns how many the connection is owed with this one: Node reads on while answers are outstanding, without a bound */
   add(res: ServerResponse, connection: Socket): number {
-    const owed = this.#of(connection);
+    const owed = this.#enlist(connection);
     owed.add(res);
     res.once('close', () => owed.delete(res));
     return owed.size;
@@ -96,7 +100,11 @@ class Unanswered implements Iterable<ServerResponse> {
     for (const owed of this.#byConnection.values()) yield* owed;
   }
 
-  #of(connection: Socket): Set<ServerResponse> {
+  of(connection: Duplex): ServerResponse[] {
+    return [...(this.#byConnection.get(connection) ?? [])];
+  }
+
+  #enlist(connection: Socket): Set<ServerResponse> {
     let owed = this.#byConnection.get(connection);
     if (!owed) {
       this.#byConnection.set(connection, (owed = new Set()));
@@ -106,10 +114,12 @@ class Unanswered implements Iterable<ServerResponse> {
   }
 }
 
-/** The id in `POST /events/{id}/purchases`, as it was sent. Anything else is no business of the gate. */
+/** The id in `POST /events/{id}/purchases`, as ids are written here. Anything else is no business of the gate. */
 function eventToBuyFrom({ method, url = '' }: IncomingMessage): string | undefined {
   const [start, end] = ['/events/'.length, '/events/'.length + 36];
-  return method === 'POST' && url.startsWith('/events/') && url.startsWith('/purchases', end) ? url.slice(start, end) : undefined;
+  return method === 'POST' && url.startsWith('/events/') && url.startsWith('/purchases', end)
+    ? url.slice(start, end).toLowerCase()
+    : undefined;
 }
 
 function refuse({ req, res, retryAfterSeconds }: Refusal): void {

@@ -18,10 +18,20 @@ const refusals: Readonly<Record<string, Refusal>> = {
 };
 const notHttp: Refusal = { status: 400, reason: 'Bad Request', detail: 'This is not a well-formed HTTP request.' };
 
-export function answerUnparsed(server: Server): void {
+/** @param owedTo the answers that a connection is still owed */
+export function answerUnparsed(server: Server, owedTo: (connection: Duplex) => readonly ServerResponse[]): void {
+  const ending = new WeakSet<Duplex>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
+      return;
+    }
+    // A refusal sent now would be taken for the answer to a request that came whole before it, a purchase perhaps.
+    const last = owedTo(socket).findLast(({ req }) => req.complete);
+    if (last) {
+      if (ending.has(socket)) return;
+      ending.add(socket);
+      last.once('close', () => socket.end(() => socket.destroy()));
       return;
     }
     const { status, reason, detail } = refusals[error.code ?? ''] ?? notHttp;

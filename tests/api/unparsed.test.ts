@@ -4,6 +4,7 @@
  */
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { audit, makeEvent } from '../helpers/client.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { type Replica, startReplica } from '../helpers/replica.js';
 
@@ -19,11 +20,12 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Sends the bytes and reads until the other side closes. */
-async function sendBytes(bytes: string): Promise<string> {
+/** Sends the bytes, and says that it has no more unless it has; reads until the other side closes. */
+async function sendBytes(bytes: string, more = false): Promise<string> {
   const { hostname, port } = new URL(replica.address);
   const socket = connect(Number(port), hostname);
-  socket.end(bytes);
+  if (more) socket.write(bytes);
+  else socket.end(bytes);
   let answer = '';
   for await (const chunk of socket) answer += String(chunk);
   return answer;
@@ -41,4 +43,16 @@ test.each([
   expect(answer).toMatch(/^Content-Type: application\/problem\+json\r$/im);
   const body = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as Record<string, unknown>;
   expect(body).toMatchObject({ status, code: 'validation' });
+});
+
+test.each([
+  ['one byte more than was announced', '!', true],
+  ['a second request that ends before its end', 'POST /events HTTP/1.1\r\nHost: x\r\nContent-', false],
+])('%s, and the purchase before it still gets its own answer', async (_name, rest, more) => {
+  const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+  const body = '{"quantity":2}';
+  const head = `POST /events/${eventId}/purchases HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
+  const answer = await sendBytes(`${head}Content-Length: ${String(body.length)}\r\n\r\n${body}${rest}`, more);
+  expect(answer).toMatch(/^HTTP\/1.1 201 /);
+  expect((await audit(replica.address, eventId)).body).toMatchObject({ sold_quantity: 2, consistent: true });
 });
