@@ -5,7 +5,7 @@ import type { PrismaClient } from './db/client.js';
 import type { Readiness } from './db/readiness.js';
 import { adminEvents } from './http/adminEvents.js';
 import { requireAdmin } from './http/auth.js';
-import { bounded } from './http/bounded.js';
+import { bounded, type Bounds } from './http/bounded.js';
 import { docs } from './http/docs.js';
 import { everyAnswer } from './http/everyAnswer.js';
 import { errorHandler, notFound } from './http/errors.js';
@@ -31,10 +31,10 @@ export interface AppDeps {
 }
 
 export interface AppLimits {
-  /** Lists and look-ups that wait for a connection, each for one of its own. */
-  readonly lookupsInProgressMax: number;
+  /** Of lists and look-ups, each of which needs a connection of its own. */
+  readonly lookups: Bounds;
   /** The same for what the admin asks. */
-  readonly adminInProgressMax: number;
+  readonly admin: Bounds;
   /** Of one client; 0: any number. */
   readonly requestsPerMinuteMax: number;
   /** Proxies in front whose word about the client's address is taken. */
@@ -46,13 +46,15 @@ export function createApp(deps: AppDeps): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
   const { limits, metrics } = deps;
   if (limits.trustedProxies > 0) app.set('trust proxy', limits.trustedProxies);
-  const share = (max: number, reason: string) =>
-    bounded(max, () => {
+  const share = (bounds: Bounds, reason: string) =>
+    bounded(bounds, () => {
       metrics.refused(reason);
     });
-  const lookups = share(limits.lookupsInProgressMax, 'lookups full');
+  const lookups = share(limits.lookups, 'lookups full');
 
   app.use(everyAnswer);
   if (limits.requestsPerMinuteMax > 0) {
@@ -68,7 +70,7 @@ export function createApp(deps: AppDeps): Express {
   events(app, known, lookups, deps.availability, deps.reads);
   operations(app, deps.readiness, deps.metrics);
   app.use('/admin', requireAdmin(deps.adminToken), known);
-  adminEvents(app, share(limits.adminInProgressMax, 'admin full'), deps.admin);
+  adminEvents(app, share(limits.admin, 'admin full'), deps.admin);
   docs(app);
   app.use(notFound);
   app.use(errorHandler(deps.log));

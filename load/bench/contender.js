@@ -92,6 +92,7 @@ const event = {
 };
 const ready = { check: async () => /** @type {const} */ ({ ready: true }), schemaKnown: () => true, drain: () => undefined };
 const unused = /** @type {never} */ (undefined);
+const bounds = { inProgressMax: 100, atOnceMax: 1, waitMs: 1_000 };
 const app = createApp({
   sale: { sell },
   availability: { read: async () => ({ kind: 'found', event }) },
@@ -101,7 +102,7 @@ const app = createApp({
   readiness: ready,
   metrics: createMetrics(() => undefined),
   log: pino({ level: 'warn' }),
-  limits: { lookupsInProgressMax: 100, adminInProgressMax: 50, requestsPerMinuteMax: 0, trustedProxies: 0 },
+  limits: { lookups: bounds, admin: bounds, requestsPerMinuteMax: 0, trustedProxies: 0 },
 });
 const { listener } = createGate(() => undefined, 1, app);
 // `plain` is what `app.listen` gives, and what most programs have (see createExpressServer).
