@@ -42,13 +42,17 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
   const readiness = createReadiness(pools.reads);
   const [reads, admin] = [pools.reads.prisma, pools.admin.prisma];
   const limits = {
-    lookupsInProgressMax: config.LOOKUPS_IN_PROGRESS_MAX,
-    adminInProgressMax: config.ADMIN_IN_PROGRESS_MAX,
+    lookups: {
+      inProgressMax: config.LOOKUPS_IN_PROGRESS_MAX,
+      atOnceMax: Math.max(1, config.READ_CONNECTIONS_MAX - 1), // one is left for what is left, and for readiness
+      waitMs: config.CONNECT_TIMEOUT_MS,
+    },
+    admin: { inProgressMax: config.ADMIN_IN_PROGRESS_MAX, atOnceMax: config.ADMIN_CONNECTIONS_MAX, waitMs: config.CONNECT_TIMEOUT_MS },
     requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
     trustedProxies: config.TRUST_PROXY_HOPS,
   };
   const app = createApp({
-    sale: { sell: ofKnownEvents(sale, availability) },
+    sale: { sell: ofKnownEvents(sale, availability, metrics.saleObserver) },
     availability,
     reads,
     admin,
@@ -70,7 +74,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     app,
     createServer: (options) => {
       const server = createExpressServer(app, gate.listener, options);
-      answerUnparsed(server);
+      answerUnparsed(server, gate.owedTo);
       const open = limitConnections(
         server,
         { connectionsMax: config.CONNECTIONS_MAX, connectionsPerAddressMax: config.CONNECTIONS_PER_ADDRESS_MAX },

@@ -60,6 +60,11 @@ export class GroupCommit<K, Q, R> {
     return this.#waiting;
   }
 
+  /** The same of one key. */
+  waitingFor(key: K): number {
+    return this.#lines.get(key)?.waiting.length ?? 0;
+  }
+
   /** Batches running. */
   get inFlight(): number {
     return this.#inFlight;

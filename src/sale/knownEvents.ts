@@ -2,23 +2,39 @@
  * Buyers of events that do not exist must not stand in line with the others: each made-up id would be a line, a batch and a
  * transaction of its own. So the first purchase of an event looks it up first, together with whoever else asks what is left.
  */
-import type { Availability } from './availability.js';
-import type { Sale } from './sale.js';
+import type { Availability, ReadOutcome } from './availability.js';
+import type { Outcome } from './outcome.js';
+import type { Sale, SaleObserver } from './sale.js';
 
 /** Events are never deleted, so what was found once is true for good; beyond so many, all are looked up again. */
 const knownMax = 100_000;
 
 /** @returns the same sale, for events that exist */
-export function ofKnownEvents(sale: Sale, availability: Availability): Sale['sell'] {
+export function ofKnownEvents(sale: Sale, availability: Availability, observer: Pick<SaleObserver, 'outcome' | 'refused'>): Sale['sell'] {
   const known = new Set<string>();
   const lookUpAndSell: Sale['sell'] = async (eventId, request, isGone) => {
-    // If the look fails, nothing has happened yet; the sale tries for as long as the deadline lets it.
-    const found = await availability.read(eventId).catch(() => undefined);
-    if (found?.kind === 'event-not-found') return found;
-    if (found?.kind === 'overloaded') return { ...found, reason: 'line full' };
+    const refused = refusal(await availability.read(eventId).catch(() => 'failed' as const));
+    if (refused) {
+      if (refused.kind === 'overloaded') observer.refused(refused.reason);
+      observer.outcome(refused.kind, false);
+      return refused;
+    }
     if (known.size >= knownMax) known.clear();
-    if (found) known.add(eventId);
+    known.add(eventId);
     return sale.sell(eventId, request, isGone);
   };
   return (eventId, request, isGone) => (known.has(eventId) ? sale.sell(eventId, request, isGone) : lookUpAndSell(eventId, request, isGone));
+}
+
+/** Nothing has happened yet, so a look that failed may be a refusal; a sale after it would have a deadline of its own, a second one. */
+function refusal(found: ReadOutcome | 'failed'): Extract<Outcome, { kind: 'event-not-found' | 'overloaded' }> | undefined {
+  if (found === 'failed') return { kind: 'overloaded', reason: 'too late', retryAfterSeconds: 1 };
+  switch (found.kind) {
+    case 'found':
+      return undefined;
+    case 'event-not-found':
+      return found;
+    case 'overloaded':
+      return { ...found, reason: 'line full' };
+  }
 }

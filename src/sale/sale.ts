@@ -43,7 +43,7 @@ export interface Sale {
   /**
    * Would a request for this event be refused at once? Then counts it as refused.
    *
-   * @param isLate the event loop is: then nobody is let in beyond one batch
+   * @param isLate the event loop is: then nobody is let in beyond the event's next batch
    * @returns the seconds after which to come back
    */
   refuses(eventId: string, isLate: boolean): number | undefined;
@@ -103,7 +103,8 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
       return answer;
     },
     refuses: (eventId, isLate) => {
-      const reason = admission.refuses(eventId) ?? (isLate && line.waiting > limits.batchRequestsMax ? 'event loop lag' : undefined);
+      const reason =
+        admission.refuses(eventId) ?? (isLate && line.waitingFor(eventId) > limits.batchRequestsMax ? 'event loop lag' : undefined);
       if (reason === undefined) return undefined;
       observer.refused(reason);
       observer.outcome('overloaded', false);

@@ -45,6 +45,7 @@ export interface Batch {
 export async function sellStraight({ prisma }: Pool, batches: readonly Batch[]): Promise<(Outcome[] | undefined)[]> {
   const wanted = batches.map(({ eventId, requests }) => ({ eventId, purchases: requests.map(toNewPurchase) }));
   const some = wanted.filter(({ purchases }) => purchases.length > 0);
+  if (some.length === 0) return batches.map(() => []);
   const [first] = some;
   try {
     const soldAt = await (some.length === 1 && first ? recordOne(prisma, first) : recordShared(prisma, some));

@@ -183,6 +183,7 @@ test('buyers of events that do not exist are told so without a place in the line
     const answers = await Promise.all(Array.from({ length: 20 }, () => buy(replica, nobody)));
     expect(answers.map(({ body }) => body.code)).toEqual(answers.map(() => 'event-not-found'));
     const { text: after } = await call(replica.address, 'GET /metrics');
+    expect(after).toContain('onsale_purchases_total{outcome="event-not-found"} 20\n');
     const batches = (text: string) => /^onsale_batch_requests_count (\d+)$/m.exec(text)?.[1];
     expect(batches(after)).toBe(batches(before));
   });
