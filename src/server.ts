@@ -1,5 +1,5 @@
 /**
- * The process: config → database → sale → app → listen; on SIGTERM or SIGINT: stop, drain, close.
+ * The process: config → database → sale → app → listen; on SIGTERM, SIGINT or SIGHUP: stop, drain, close.
  * With the argument `migrate` it brings the database of DATABASE_URL up to date and ends.
  */
 import type { Server } from 'node:http';
@@ -178,7 +178,7 @@ function untilSignalled(
     await embedded?.stop();
     process.exit(0);
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => {
       stop().catch(fail);
     });

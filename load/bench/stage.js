@@ -140,8 +140,6 @@ export async function openStage() {
     makeOldEvent: async (tickets) => {
       const client = await sql.connect();
       try {
-        // Foreign keys are not checked row by row for rows that are right by construction.
-        await client.query(`SET session_replication_role = replica`);
         const { rows } = await client.query(
           `INSERT INTO events (id, name, total_quota, available, max_purchase_limit)
            VALUES (uuidv7(), 'Benchmark, half sold', 10000000, 10000000 - $1, 4) RETURNING id`,
@@ -158,7 +156,6 @@ export async function openStage() {
         );
         return /** @type {string} */ (eventId);
       } finally {
-        await client.query('RESET session_replication_role');
         await client.query('VACUUM (ANALYZE) events, purchases, tickets');
         client.release();
       }

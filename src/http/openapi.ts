@@ -63,7 +63,7 @@ const adminPaths: ZodOpenApiPathsObject = {
     post: operation('Make an event', {
       security: admin,
       ...body(schemas.newEvent),
-      responses: { ...created('The event', schemas.event), ...refusals(...withBody, 'unauthorized') },
+      responses: { ...created('The event', schemas.event), ...refusals(...withBody, 'unauthorized', 'outcome-unknown') },
     }),
   },
   '/admin/events/{event_id}': {
@@ -76,7 +76,10 @@ const adminPaths: ZodOpenApiPathsObject = {
       security: admin,
       requestParams: { path: eventPath },
       ...body(schemas.eventChange),
-      responses: { ...ok('The event', schemas.event), ...refusals(...withBody, 'unauthorized', 'event-not-found', 'quota-fixed') },
+      responses: {
+        ...ok('The event', schemas.event),
+        ...refusals(...withBody, 'unauthorized', 'event-not-found', 'quota-fixed', 'outcome-unknown'),
+      },
     }),
   },
   '/admin/events/{event_id}/audit': {

@@ -59,7 +59,7 @@ export const newPurchase = z
 
 export const page = z.strictObject({
   limit: z
-    .string()
+    .string('must be given once')
     .regex(/^0*([1-9]\d?|100)$/, 'must be a whole number from 1 to 100')
     .default('20')
     .transform(Number)

@@ -9,7 +9,7 @@ export interface NewEvent {
   readonly maxPurchaseLimit: number;
 }
 
-/** Makes an event with all of its quota available. */
+/** Makes an event with all of its quota available. Its times are the database's, as all times are (`dbgenerated` in the schema). */
 export async function createEvent(db: Pick<PrismaClient, 'event'>, event: NewEvent): Promise<EventRow> {
   return db.event.create({ data: { ...event, available: event.totalQuota } });
 }
