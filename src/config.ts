@@ -13,7 +13,7 @@ const environment = z.object({
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must start with postgresql://')
-    .refine((url) => URL.canParse(url), 'is no URL: is its port a number, and is what is special in its password written as %XX?')
+    .refine((url) => URL.canParse(url), 'is no URL; its port must be a number, and what is special in its password written as %XX')
     .optional(),
   ADMIN_TOKEN: z
     .string()

@@ -135,6 +135,20 @@ test.each([
   });
 });
 
+test('look-ups that all wait leave a connection to what is left and to readiness', async () => {
+  await withReplica({}, async (replica) => {
+    const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+    let lookUps: Promise<Reply[]> | undefined;
+    await whileHeld('LOCK TABLE purchases IN ACCESS EXCLUSIVE MODE', async () => {
+      lookUps = Promise.all(Array.from({ length: 10 }, () => call(replica.address, `GET /events/${eventId}/purchases/${nobody}`)));
+      await untilWaiting(database.sql);
+      expect((await call(replica.address, `GET /events/${eventId}`)).body).toMatchObject({ available_quantity: 10 });
+      expect((await call(replica.address, 'GET /readyz')).status).toBe(200);
+    });
+    expect((await lookUps)?.map(({ body }) => body.code)).toEqual(Array.from({ length: 10 }, () => 'purchase-not-found'));
+  });
+});
+
 test('where a rate is set, one client too fast is told 429 and when to come back; probes have no rate', async () => {
   await withReplica({ CLIENT_REQUESTS_PER_MINUTE_MAX: '10' }, async (replica) => {
     let reply = await call(replica.address, 'GET /events');

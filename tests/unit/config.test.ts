@@ -14,6 +14,10 @@ test.each([
   [{ PORT: '70000' }, 'PORT must be at most 65535.'],
   [{ SALE_CONNECTIONS_MAX: '0' }, 'SALE_CONNECTIONS_MAX must be at least 4.'],
   [{ DATABASE_URL: 'mysql://localhost/x', ADMIN_TOKEN: complete.ADMIN_TOKEN }, 'DATABASE_URL must start with postgresql://.'],
+  [
+    { ...complete, DATABASE_URL: 'postgresql://u:p@localhost:99999/x' },
+    'DATABASE_URL is no URL; its port must be a number, and what is special in its password written as %XX.',
+  ],
   [{ DATABASE_URL: complete.DATABASE_URL }, 'ADMIN_TOKEN is required when DATABASE_URL is set.'],
   [{ ...complete, ADMIN_TOKEN: 'short' }, 'ADMIN_TOKEN must be at least 16 visible ASCII characters.'],
   [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error, warn, info, debug, silent.'],

@@ -54,6 +54,14 @@ describe('an idle line', () => {
 });
 
 describe('a busy line', () => {
+  test('tells how many wait, in all and for one key', async () => {
+    const { line } = controlled();
+    void line.submit('a', 1);
+    await settled();
+    for (const request of [2, 3]) void line.submit('a', request);
+    expect([line.waiting, line.waitingFor('a'), line.waitingFor('b')]).toEqual([2, 2, 0]);
+  });
+
   test('gathers who comes meanwhile into the next batch, in order of arrival', async () => {
     const { line, running, batches } = controlled();
     const answers = [line.submit('a', 1)];
