@@ -82,7 +82,7 @@ test('a reply that does not come costs the connection, and the next query has an
 });
 
 test('a pool that is closed waits for no query of half a minute', async () => {
-  const pool = openTestPool(database.url);
+  const pool = openTestPool(database.url, { statementTimeoutMs: 60_000, transactionTimeoutMs: 60_000, clientDeadlineMs: 60_000 });
   const asked = pool.prisma.$queryRaw`SELECT pg_sleep(60)`.catch((error: unknown) => error);
   while ((await database.sql.query(`SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)).rowCount === 0);
   await pool.close();
