@@ -22,15 +22,12 @@ export interface Gate {
   readonly waiting: () => number;
 }
 
-interface Refusal {
-  readonly req: IncomingMessage;
-  readonly res: ServerResponse;
-  readonly retryAfterSeconds: number;
-}
-
 const detail = 'Too many at the moment: refused before it began, nothing was bought.';
 const everyMs = 5;
-const madeUpMsMax = 200;
+/** What was not needed is saved up, so that a crowd that comes but once is told at once: as much as is due in so many seconds. */
+const savedSeconds = 1;
+/** Refusals told in one turn of the event loop, so that turns stay short. */
+const toldAtOnceMax = 100;
 /** Requests of one connection that may be without an answer at once: hardly any client sends a second one. */
 const pipelinedMax = 4;
 /** Refusals that may wait to be told; beyond it connections are cut. Far more than honest clients can be waiting for. */
@@ -41,20 +38,27 @@ const waitingMax = 20_000;
  * @param refusalsPerSecondMax what is left of the event loop for refusing
  */
 export function createGate(refuses: (eventId: string) => number | undefined, refusalsPerSecondMax: number, app: RequestListener): Gate {
-  const unanswered = new Unanswered();
-  let waiting: Refusal[] = [];
+  /** Refusals that wait to be told, in the order in which they came, and when to come back. Who hangs up costs nobody his turn. */
+  const waiting = new Map<ServerResponse, number>();
+  const unanswered = new Unanswered((res) => waiting.delete(res));
   let timer: NodeJS.Timeout | undefined;
   let tickedAtMs = -Infinity;
+  let due = 0;
 
   function tick(): void {
     const nowMs = performance.now();
-    // After a pause, or a late turn of the event loop, there is more to make up for, but never so much that the next turn is late.
-    const elapsedMs = Math.min(nowMs - tickedAtMs, madeUpMsMax);
+    due += ((nowMs - tickedAtMs) / 1000) * refusalsPerSecondMax;
+    due = Math.min(due, refusalsPerSecondMax * savedSeconds);
     tickedAtMs = nowMs;
-    // Who has hung up costs nobody his turn. (Of responses Node destroys only the first that a connection still waits for.)
-    waiting = waiting.filter(({ req }) => !req.socket.destroyed);
-    for (const refusal of waiting.splice(0, Math.ceil((refusalsPerSecondMax * elapsedMs) / 1000))) refuse(refusal);
-    if (waiting.length > 0) return;
+    let told = 0;
+    for (const [res, retryAfterSeconds] of waiting) {
+      if (told >= Math.min(due, toldAtOnceMax)) break;
+      told += 1;
+      waiting.delete(res);
+      refuse(res, retryAfterSeconds);
+    }
+    due -= told;
+    if (waiting.size > 0) return;
     clearInterval(timer);
     timer = undefined;
   }
@@ -71,28 +75,37 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
         app(req, res);
         return;
       }
-      if (waiting.length >= waitingMax) {
+      if (waiting.size >= waitingMax) {
         req.socket.destroy();
         return;
       }
-      waiting.push({ req, res, retryAfterSeconds });
+      waiting.set(res, retryAfterSeconds);
       timer ??= setInterval(tick, everyMs);
     },
     unanswered,
     owedTo: (connection) => unanswered.of(connection),
-    waiting: () => waiting.length,
+    waiting: () => waiting.size,
   };
 }
 
 /** Answers that are owed. (When a connection closes, Node closes only the first of those that it still waits for.) */
 class Unanswered implements Iterable<ServerResponse> {
   readonly #byConnection = new Map<Duplex, Set<ServerResponse>>();
+  readonly #onGone: (res: ServerResponse) => void;
+
+  /** @param onGone told of each answer that is given, or that nobody waits for any more */
+  constructor(onGone: (res: ServerResponse) => void) {
+    this.#onGone = onGone;
+  }
 
   /** @returns how many the connection is owed with this one: Node reads on while answers are outstanding, without a bound */
   add(res: ServerResponse, connection: Socket): number {
     const owed = this.#enlist(connection);
     owed.add(res);
-    res.once('close', () => owed.delete(res));
+    res.once('close', () => {
+      owed.delete(res);
+      this.#onGone(res);
+    });
     return owed.size;
   }
 
@@ -105,11 +118,14 @@ class Unanswered implements Iterable<ServerResponse> {
   }
 
   #enlist(connection: Socket): Set<ServerResponse> {
-    let owed = this.#byConnection.get(connection);
-    if (!owed) {
-      this.#byConnection.set(connection, (owed = new Set()));
-      connection.once('close', () => this.#byConnection.delete(connection));
-    }
+    const enlisted = this.#byConnection.get(connection);
+    if (enlisted) return enlisted;
+    const owed = new Set<ServerResponse>();
+    this.#byConnection.set(connection, owed);
+    connection.once('close', () => {
+      this.#byConnection.delete(connection);
+      for (const res of owed) this.#onGone(res);
+    });
     return owed;
   }
 }
@@ -122,7 +138,7 @@ function eventToBuyFrom({ method, url = '' }: IncomingMessage): string | undefin
     : undefined;
 }
 
-function refuse({ req, res, retryAfterSeconds }: Refusal): void {
-  prepareAnswer(req, res);
+function refuse(res: ServerResponse, retryAfterSeconds: number): void {
+  prepareAnswer(res.req, res);
   sendProblem(res, { code: 'overloaded', detail, headers: retryAfter(retryAfterSeconds) });
 }
