@@ -19,4 +19,4 @@ COPY --from=build /app/dist ./dist
 USER node
 EXPOSE 3000
 # Without npm in between, so that SIGTERM reaches the program.
-CMD ["node", "--enable-source-maps", "--max-semi-space-size=256", "dist/server.js"]
+CMD ["node", "--enable-source-maps", "--min-semi-space-size=256", "--max-semi-space-size=256", "dist/server.js"]

@@ -96,7 +96,7 @@ export async function openStage() {
     /** @param {Record<string, string>} [env] */
     onsale: (env = {}) =>
       keep(
-        startProgram(['--max-semi-space-size=256', 'dist/server.js'], {
+        startProgram(['--min-semi-space-size=256', '--max-semi-space-size=256', 'dist/server.js'], {
           DATABASE_URL: embedded.url,
           ADMIN_TOKEN: token,
           PORT: '0',
@@ -107,7 +107,7 @@ export async function openStage() {
     /** @param {string} name */
     contender: (name) =>
       keep(
-        startProgram(['--max-semi-space-size=256', 'load/bench/contender.js', name], {
+        startProgram(['--min-semi-space-size=256', '--max-semi-space-size=256', 'load/bench/contender.js', name], {
           DATABASE_URL: embedded.url,
           REDIS_URL: redis?.url ?? '',
         }),
