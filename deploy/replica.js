@@ -9,6 +9,9 @@ const startTimeoutMs = 30_000;
 /** After SIGTERM: the delay, what is being received, and what is being sold; then it is stuck. */
 const drainTimeoutMs = 30_000;
 
+/** As `npm start` and the Dockerfile have them. */
+export const heapFlags = ['--min-semi-space-size=256', '--max-semi-space-size=256'];
+
 export class Replica {
   #child;
   #exited;
@@ -24,16 +27,12 @@ export class Replica {
     this.address = `http://127.0.0.1:${port}`;
     const settings = { ...process.env, NODE_ENV: 'production', PORT: String(port), HOST: '127.0.0.1', ...env };
     // A process group of its own: a Ctrl-C in the terminal reaches us alone, and we stop what we started in order.
-    this.#child = spawn(
-      process.execPath,
-      ['--enable-source-maps', '--min-semi-space-size=256', '--max-semi-space-size=256', 'dist/server.js'],
-      {
-        cwd: checkout,
-        env: settings,
-        stdio: ['ignore', 'pipe', 'pipe'],
-        detached: true,
-      },
-    );
+    this.#child = spawn(process.execPath, ['--enable-source-maps', ...heapFlags, 'dist/server.js'], {
+      cwd: checkout,
+      env: settings,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     const child = this.#child;
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
     for (const stream of [child.stdout, child.stderr]) {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { heapFlags } from '../../deploy/replica.js';
 import { startEmbedded } from '../../dist/db/embedded.js';
 import { migrate } from '../../dist/db/migrate.js';
 
@@ -96,7 +97,7 @@ export async function openStage() {
     /** @param {Record<string, string>} [env] */
     onsale: (env = {}) =>
       keep(
-        startProgram(['--min-semi-space-size=256', '--max-semi-space-size=256', 'dist/server.js'], {
+        startProgram([...heapFlags, 'dist/server.js'], {
           DATABASE_URL: embedded.url,
           ADMIN_TOKEN: token,
           PORT: '0',
@@ -107,7 +108,7 @@ export async function openStage() {
     /** @param {string} name */
     contender: (name) =>
       keep(
-        startProgram(['--min-semi-space-size=256', '--max-semi-space-size=256', 'load/bench/contender.js', name], {
+        startProgram([...heapFlags, 'load/bench/contender.js', name], {
           DATABASE_URL: embedded.url,
           REDIS_URL: redis?.url ?? '',
         }),

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import { expect, test } from '@jest/globals';
+import { createServer, IncomingMessage, ServerResponse } from 'node:http';
+import { type AddressInfo, connect, Socket } from 'node:net';
+import { expect, jest, test } from '@jest/globals';
 import { createGate } from '../../src/http/gate.js';
 
 test('a connection may have four requests without an answer; with the fifth it is cut', async () => {
@@ -64,5 +64,38 @@ test('refusals wait for their turn, and who hangs up waits no longer', async () 
     for (const client of [first, second, third]) client!.destroy();
     await waiting(0);
     server.close();
+  }
+});
+
+test('refusals that were not needed are saved up for a second, and not so many are told at once that the turn is long', () => {
+  jest.useFakeTimers();
+  try {
+    const gate = createGate(
+      () => 3,
+      300,
+      () => undefined,
+    );
+    const come = (count: number) => {
+      for (let index = 0; index < count; index += 1) {
+        const req = Object.assign(new IncomingMessage(new Socket()), { method: 'POST', url: `/events/${randomUUID()}/purchases` });
+        gate.listener(req, new ServerResponse(req));
+      }
+    };
+    come(1_000);
+    const waiting = [1, 2, 3].map(() => {
+      jest.advanceTimersByTime(5);
+      return gate.waiting();
+    });
+    expect(waiting).toEqual([900, 800, 700]);
+    jest.advanceTimersByTime(985);
+    expect(gate.waiting()).toBeGreaterThan(1_000 - 605); // a second's worth saved up, and one that passed
+    expect(gate.waiting()).toBeLessThan(1_000 - 590);
+    jest.advanceTimersByTime(60_000);
+    expect(gate.waiting()).toBe(0);
+    come(1_000);
+    jest.advanceTimersByTime(50);
+    expect(gate.waiting()).toBeGreaterThan(1_000 - 320);
+  } finally {
+    jest.useRealTimers();
   }
 });
