@@ -1,9 +1,9 @@
 import type { IRouter, RequestHandler, Response } from 'express';
 import type { PrismaClient } from '../db/client.js';
-import { newId } from '../sale/ids.js';
-import { impossible, type Outcome } from '../sale/outcome.js';
+import { newPurchaseId } from '../sale/ids.js';
+import { impossible, type Outcome, type Purchase } from '../sale/types.js';
 import type { Sale } from '../sale/sale.js';
-import { type Purchase, readPurchase } from '../sql/readPurchase.js';
+import { readPurchase } from '../sql/readPurchase.js';
 import type { Bounded } from './bounded.js';
 import { idempotencyKey } from './idempotencyKey.js';
 import { jsonBody } from './jsonBody.js';
@@ -32,7 +32,10 @@ export function purchases(
     const body = validate(newPurchase, req.body, 'body');
     // The body as validated is the fingerprint: short, and the same however the client formatted it.
     const idempotency = key === null ? null : { key, fingerprint: JSON.stringify(body) };
-    answer(res, await sale.sell(eventId, { purchaseId: newId(), quantity: body.quantity, idempotency }, () => req.socket.destroyed));
+    answer(
+      res,
+      await sale.sell(eventId, { purchaseId: newPurchaseId(), quantity: body.quantity, idempotency }, () => req.socket.destroyed),
+    );
   };
 
   const lookUp: RequestHandler<{ event_id: string; purchase_id: string }> = async (req, res) => {

@@ -8,17 +8,21 @@ let usedBytes = randomPage.length;
 let lastMs = 0;
 let sequence = 0;
 
-/**
- * A UUIDv7 (RFC 9562, monotonic by method 1): ids of one process sort in the order in which they were made, which keeps
- * their indexes growing at one end. The sequence starts at random in each millisecond, and 42 more bits are random in
- * each id, so that one id says nothing useful about the next.
- */
-export function newId(): string {
+function randomBytes(): Uint8Array {
   if (usedBytes === randomPage.length) {
     randomFillSync(randomPage);
     usedBytes = 0;
   }
-  const random = randomPage.subarray(usedBytes, (usedBytes += bytesPerId));
+  return randomPage.subarray(usedBytes, (usedBytes += bytesPerId));
+}
+
+/**
+ * A UUIDv7, monotonic by RFC 9562's method 1: ids of one process sort in the order in which they were made, which lists events
+ * by their creation and tickets by their place in a purchase. The sequence starts at random in each millisecond. One such id
+ * lets its neighbours be guessed, so it must not be what gives access to anything.
+ */
+export function newId(): string {
+  const random = randomBytes();
   const now = Date.now();
   if (now > lastMs) {
     lastMs = now;
@@ -27,4 +31,12 @@ export function newId(): string {
     sequence += 1;
   }
   return v7({ random, msecs: lastMs, seq: sequence });
+}
+
+/**
+ * A UUIDv7 of the present millisecond with 73 random bits: whoever knows a purchase's id may read the purchase, so one id must
+ * tell nothing about another.
+ */
+export function newPurchaseId(): string {
+  return v7({ random: randomBytes(), msecs: Date.now() });
 }
