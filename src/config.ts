@@ -24,7 +24,7 @@ const environment = z.object({
   EMBEDDED_DATA_DIR: z.string().min(1).optional(),
 
   // --- connections: what Postgres sees from one replica, never more -----------------------------------------------
-  /** Transactions of sales at once: two go straight, two with care, one refuses, one waits for rows that somebody else holds. */
+  /** Sale transactions at once: two fast, two locked, one that reads snapshots, one that waits for rows that other sessions hold. */
   SALE_CONNECTIONS_MAX: z.coerce.number().int().min(4).max(100).default(6),
   /** Reads are coalesced, so two queries serve everybody. */
   READ_CONNECTIONS_MAX: count(2, 100),

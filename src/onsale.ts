@@ -13,6 +13,7 @@ import { startLagMeter } from './http/lag.js';
 import { createMetrics, type Metrics } from './http/metrics.js';
 import { answerUnparsed } from './http/unparsed.js';
 import { createAvailability } from './sale/availability.js';
+import { EventRegistry } from './sale/eventRegistry.js';
 import { ofKnownEvents } from './sale/knownEvents.js';
 import { createSale } from './sale/sale.js';
 
@@ -35,7 +36,8 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
   const metrics = createMetrics((fault, error) => {
     log.warn({ fault: fault.name, sqlstate: fault.sqlState, err: fault.transient ? undefined : error }, 'a batch failed');
   });
-  const sale = createSale(pools.sale, saleLimits(config), metrics.saleObserver);
+  const known = new EventRegistry();
+  const sale = createSale(pools.sale, known, saleLimits(config), metrics.saleObserver);
   const availability = createAvailability(pools.reads, readLimits(config), () => {
     metrics.refused('reads full');
   });
@@ -52,7 +54,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     trustedProxies: config.TRUST_PROXY_HOPS,
   };
   const app = createApp({
-    sale: { sell: ofKnownEvents(sale, availability, metrics.saleObserver) },
+    sale: { sell: ofKnownEvents(sale, known, availability, metrics.saleObserver) },
     availability,
     reads,
     admin,

@@ -87,6 +87,7 @@ const event = {
   totalQuota: 100,
   available: 100,
   maxPurchaseLimit: 4,
+  revision: 1,
   createdAt: new Date(),
   updatedAt: new Date(),
 };

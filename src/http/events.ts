@@ -1,7 +1,7 @@
 import type { IRouter, RequestHandler } from 'express';
 import type { PrismaClient } from '../db/client.js';
 import type { Availability } from '../sale/availability.js';
-import { impossible } from '../sale/outcome.js';
+import { impossible } from '../sale/types.js';
 import { listEvents } from '../sql/listEvents.js';
 import type { EventRow } from '../sql/readEvents.js';
 import type { Bounded } from './bounded.js';

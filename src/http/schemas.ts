@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import type { EventRow } from '../sql/readEvents.js';
-import type { Purchase } from '../sql/readPurchase.js';
+import type { Purchase } from '../sale/types.js';
 import { catalogue, type ProblemCode } from './problems.js';
 
 /** In any UUID notation; every id made here is a UUIDv7 in lower case. */

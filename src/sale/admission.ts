@@ -3,7 +3,7 @@
  * bounded, in total and per key, so that the memory of the process and the wait of the last in line are too. The
  * bounds follow the measured pace: who would wait too long is better told so at once.
  */
-import type { OverloadReason } from './outcome.js';
+import type { OverloadReason } from './types.js';
 import { Pace } from './pace.js';
 
 export interface AdmissionLimits {

@@ -8,10 +8,11 @@
 import type { Pool } from '../db/client.js';
 import type { Fault } from '../db/faults.js';
 import { Admission, type AdmissionLimits } from './admission.js';
+import { type Entry, resolve, type Resolution, type Resolved } from './batch.js';
+import type { EventRegistry } from './eventRegistry.js';
 import { GroupCommit } from './groupCommit.js';
-import type { Outcome, OverloadReason, PurchaseRequest } from './outcome.js';
-import { createPaths, largestPurchase, type Path } from './paths.js';
-import { type Entry, resolve, type Resolution, type Resolved } from './resolve.js';
+import { type Path, Paths, weightOf } from './pathChoice.js';
+import type { Outcome, OverloadReason, PurchaseRequest } from './types.js';
 
 export interface SaleLimits extends AdmissionLimits {
   readonly batchRequestsMax: number;
@@ -37,7 +38,7 @@ export interface Sale {
    * Buys, or says why not. Answers by the deadline whatever happens to the database meanwhile.
    *
    * @param isGone whether the caller has hung up: then nothing need begin, and what has begun goes on
-   * @throws BatchFault when the database refuses what was asked of it: a mistake of ours, never tried again
+   * @throws AttemptFault when the database refuses what was asked of it: a bug in this service, never tried again
    */
   sell(eventId: string, request: PurchaseRequest, isGone?: () => boolean): Promise<Outcome>;
   /**
@@ -55,9 +56,13 @@ export interface Sale {
   close(): Promise<void>;
 }
 
-export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserver): Sale {
+/** @param events what is known of them; shared with whatever looks events up */
+export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
 
+  const paths = new Paths(pool, events, limits, (path, tookMs) => {
+    observer.ended(path, tookMs);
+  });
   const overloaded = (retryAfterSeconds: number, reason: OverloadReason): Outcome => ({ kind: 'overloaded', reason, retryAfterSeconds });
 
   /** At the deadline: refused if no transaction carries the request, unknown, and never "failed", if one may have. */
@@ -68,9 +73,7 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
   }
 
   const resolution: Resolution = {
-    sellBy: createPaths(pool, limits, (path, tookMs) => {
-      observer.ended(path, tookMs);
-    }),
+    sellBy: (attempt) => paths.sell(attempt),
     isTooLateToBegin: (place) => admission.isTooLateToBegin(place),
     late,
     onBegin: (entries) => {
@@ -83,7 +86,7 @@ export function createSale(pool: Pool, limits: SaleLimits, observer: SaleObserve
   const line = new GroupCommit<string, Entry, Resolved>({
     run: (eventId, entries) => resolve(resolution, eventId, entries),
     expired: (entry) => (admission.isTooLateToBegin(entry.place) ? late(entry) : undefined),
-    weigh: ({ request }) => Math.min(request.quantity, largestPurchase),
+    weigh: ({ request }) => weightOf(request),
     batchSizeMax: limits.batchRequestsMax,
     batchWeightMax: limits.batchTicketsMax,
     inFlightPerKeyMax: 1,

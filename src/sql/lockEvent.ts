@@ -1,9 +1,10 @@
 import type { Queryable } from '../db/client.js';
+import type { EventState } from '../sale/types.js';
 
-/** What a sale must know of its event, true until the transaction ends. */
-export interface LockedEvent {
-  readonly available: number;
-  readonly maxPurchaseLimit: number;
+interface Row {
+  available: number;
+  revision: number;
+  maxPurchaseLimit: number;
 }
 
 /**
@@ -12,15 +13,33 @@ export interface LockedEvent {
  * FOR NO KEY UPDATE is the lock that the UPDATE after it takes anyway, and the weakest that excludes another batch.
  *
  * A statement that waited for a lock sees the newest version of the row it locked, but every other table as it was
- * before the wait. So nothing else may be read here: `WITH locked AS (… FOR UPDATE), recalled AS (SELECT …)` oversells.
+ * before the wait. So nothing else may be read here: `WITH locked AS (… FOR UPDATE), existing AS (SELECT …)` oversells.
  *
  * @returns undefined when there is no such event
  */
-export async function lockEvent(tx: Queryable, eventId: string): Promise<LockedEvent | undefined> {
-  const rows = await tx.$queryRaw<LockedEvent[]>`
-    SELECT available, max_purchase_limit AS "maxPurchaseLimit"
+export async function lockEvent(tx: Queryable, eventId: string): Promise<EventState | undefined> {
+  const rows = await tx.$queryRaw<Row[]>`
+    SELECT available, revision, max_purchase_limit AS "maxPurchaseLimit"
       FROM events
      WHERE id = ${eventId}::uuid
        FOR NO KEY UPDATE`;
-  return rows[0];
+  return rows[0] && toState(rows[0]);
+}
+
+/**
+ * The same lock, and a fence: increments the event's revision. A fast statement that was sent before and has not arrived yet
+ * names the revision of before, so it can do nothing any more. (A fencing token, as Kleppmann describes it in "How to do
+ * distributed locking", 2016: the resource itself refuses whoever comes with an older number.)
+ */
+export async function lockAndFenceEvent(tx: Queryable, eventId: string): Promise<EventState | undefined> {
+  const rows = await tx.$queryRaw<Row[]>`
+    UPDATE events
+       SET revision = revision + 1
+     WHERE id = ${eventId}::uuid
+    RETURNING available, revision, max_purchase_limit AS "maxPurchaseLimit"`;
+  return rows[0] && toState(rows[0]);
+}
+
+function toState({ available, ...rules }: Row): EventState {
+  return { available, rules };
 }

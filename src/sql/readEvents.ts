@@ -7,6 +7,7 @@ export interface EventRow {
   readonly totalQuota: number;
   readonly available: number;
   readonly maxPurchaseLimit: number;
+  readonly revision: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
@@ -17,7 +18,7 @@ export interface EventRow {
  */
 export async function readEvents(db: Pick<PrismaClient, '$queryRaw'>, ids: readonly string[]): Promise<EventRow[]> {
   return db.$queryRaw<EventRow[]>`
-    SELECT id, name, total_quota AS "totalQuota", available, max_purchase_limit AS "maxPurchaseLimit",
+    SELECT id, name, total_quota AS "totalQuota", available, max_purchase_limit AS "maxPurchaseLimit", revision,
            created_at AS "createdAt", updated_at AS "updatedAt"
       FROM events
      WHERE id = ANY (${ids}::uuid[])`;

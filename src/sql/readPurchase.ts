@@ -1,13 +1,5 @@
 import type { PrismaClient } from '../db/client.js';
-
-/** A committed sale: exactly `quantity` tickets, in the order of their ids. */
-export interface Purchase {
-  readonly id: string;
-  readonly eventId: string;
-  readonly quantity: number;
-  readonly createdAt: Date;
-  readonly ticketIds: readonly string[];
-}
+import type { Purchase } from '../sale/types.js';
 
 /** @returns undefined when the event has no such purchase */
 export async function readPurchase(

@@ -1,5 +1,5 @@
 import type { Queryable } from '../db/client.js';
-import type { Idempotency } from './recallPurchases.js';
+import type { Idempotency } from '../sale/types.js';
 
 /** A purchase to be written, with as many ticket ids as its quantity says. */
 export interface NewPurchase {
@@ -18,23 +18,28 @@ interface Row {
 
 /**
  * Takes the tickets off what is available and issues them: all of it, or nothing. The UPDATE is conditional: enough must
- * be available, and each purchase within the event's limit. It takes the event's row lock, and having waited for it looks
- * at its conditions again. The inserts hang on the row that it returns. A purchase id or key that was used before is a
- * unique violation, which undoes everything.
+ * be available, and the event's rules must be those of `revision`. It takes the event's row lock, and having waited for it
+ * looks at its conditions again. The inserts hang on the row that it returns. A purchase id or key that was used before is a
+ * unique violation, which undoes everything; recordUnlessKnown.ts leaves such purchases out instead.
  *
- * One statement, because every round trip under the lock is paid by everyone in line. Lists travel as array literals, put
- * together here: JavaScript arrays pass through three layers that copy and convert them element by element.
+ * One statement, because every round trip under the lock is paid by every request in the queue. Lists travel as array
+ * literals, put together here: JavaScript arrays pass through three layers that copy and convert them element by element.
  *
  * @returns the time of the purchases, by the database's clock; undefined, and nothing happened, if the conditions do not hold
  * @throws a unique violation, and whatever the database throws
  */
-export async function recordPurchases(tx: Queryable, eventId: string, purchases: readonly NewPurchase[]): Promise<Date | undefined> {
-  const { ticketCount, largest, ...columns } = toColumns(purchases);
-  const [row] = await tx.$queryRaw<Row[]>`
+export async function recordPurchases(
+  db: Queryable,
+  eventId: string,
+  revision: number,
+  purchases: readonly NewPurchase[],
+): Promise<Date | undefined> {
+  const { ticketCount, ...columns } = toColumns(purchases);
+  const [row] = await db.$queryRaw<Row[]>`
     WITH sold AS (
       UPDATE events
          SET available = available - ${ticketCount}::int, updated_at = statement_timestamp()
-       WHERE id = ${eventId}::uuid AND available >= ${ticketCount}::int AND max_purchase_limit >= ${largest}::int
+       WHERE id = ${eventId}::uuid AND available >= ${ticketCount}::int AND revision = ${revision}::int
       RETURNING id
     ), bought AS (
       INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at)
@@ -61,11 +66,10 @@ export async function recordPurchases(tx: Queryable, eventId: string, purchases:
 
 /** The columns of the purchases and of their tickets: the elements of arrays, each behind a comma. */
 export function toColumns(purchases: readonly NewPurchase[]) {
-  let [ticketCount, largest] = [0, 0];
+  let ticketCount = 0;
   let [purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds] = ['', '', '', '', '', ''];
   for (const { id, quantity, idempotency, ticketIds: own } of purchases) {
     ticketCount += quantity;
-    if (quantity > largest) largest = quantity;
     purchaseIds += `,${id}`;
     quantities += `,${String(quantity)}`;
     keys += `,${arrayElement(idempotency?.key)}`;
@@ -75,7 +79,7 @@ export function toColumns(purchases: readonly NewPurchase[]) {
       ticketPurchaseIds += `,${id}`;
     }
   }
-  return { ticketCount, largest, purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds };
+  return { ticketCount, purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds };
 }
 
 /** An array as Postgres writes it. @param column of `toColumns` */

@@ -7,7 +7,8 @@ export interface EventChange {
 }
 
 /**
- * Changes what may change. Waits for the batch that holds the row, so a lower limit binds every batch after it.
+ * Changes what may change. Waits for the batch that holds the row, so a lower limit binds every batch after it: a change of a
+ * rule increments the revision, and no statement that rests on rules of another revision sells.
  *
  * @returns undefined when there is no such event
  */
@@ -20,9 +21,10 @@ export async function updateEvent(
     UPDATE events
        SET name = coalesce(${name ?? null}::text, name),
            max_purchase_limit = coalesce(${maxPurchaseLimit ?? null}::int, max_purchase_limit),
+           revision = revision + CASE WHEN ${maxPurchaseLimit ?? null}::int IS NULL THEN 0 ELSE 1 END,
            updated_at = statement_timestamp()
      WHERE id = ${id}::uuid
-    RETURNING id, name, total_quota AS "totalQuota", available, max_purchase_limit AS "maxPurchaseLimit",
+    RETURNING id, name, total_quota AS "totalQuota", available, max_purchase_limit AS "maxPurchaseLimit", revision,
               created_at AS "createdAt", updated_at AS "updatedAt"`;
   return rows[0];
 }

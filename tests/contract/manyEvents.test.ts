@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
-import type { Outcome } from '../../src/sale/outcome.js';
+import type { Outcome } from '../../src/sale/types.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
 import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../helpers/sales.js';

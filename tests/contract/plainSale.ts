@@ -1,5 +1,5 @@
 import type { Pool } from '../../src/db/client.js';
-import type { Purchase } from '../../src/sql/readPurchase.js';
+import type { Purchase } from '../../src/sale/types.js';
 import type { Seller } from '../helpers/sales.js';
 import { v7 as uuidv7 } from 'uuid';
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
-import type { Outcome } from '../../src/sale/outcome.js';
+import type { Outcome } from '../../src/sale/types.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
 import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../helpers/sales.js';

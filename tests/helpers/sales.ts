@@ -2,24 +2,38 @@ import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
-import type { Outcome, PurchaseRequest } from '../../src/sale/outcome.js';
-import { createSale, type SaleLimits } from '../../src/sale/sale.js';
+import { EventRegistry } from '../../src/sale/eventRegistry.js';
+import { createSale, type SaleLimits, type SaleObserver } from '../../src/sale/sale.js';
+import type { Outcome, PurchaseRequest, Rules } from '../../src/sale/types.js';
 import { auditEvent, isConserved } from '../../src/sql/auditEvent.js';
 import { createEvent } from '../../src/sql/createEvent.js';
 
 /** Anything that sells: the sale itself, the plain reference, the one that must oversell. */
 export interface Seller {
-  sell(eventId: string, request: PurchaseRequest): Promise<Outcome>;
+  sell(eventId: string, request: PurchaseRequest, isGone?: () => boolean): Promise<Outcome>;
   close(): Promise<void>;
 }
 
 const nothing = () => undefined;
 export const silent = { outcome: nothing, refused: nothing, began: nothing, ended: nothing, fault: nothing };
 
-export function groupCommitSale(pool: Pool, limits: Partial<SaleLimits> = {}): Seller {
+/** Of the events that this test file made: what a replica would have found when it looked them up. */
+const madeEvents = new Map<string, Rules>();
+
+/** A sale that knows the rules of each event as they were when it was made. */
+export function groupCommitSale(pool: Pool, limits: Partial<SaleLimits> = {}, observer: Partial<SaleObserver> = {}): Seller {
   const defaults = { lineMax: 20_000, lineMaxPerKey: 10_000, lineMinPerKey: 2_000, waitMs: 400, deadlineMs: 5_000 };
   const batches = { batchRequestsMax: 500, batchTicketsMax: 5_000, connectionsMax: 6 };
-  return createSale(pool, { ...defaults, ...batches, ...limits }, silent);
+  const events = new EventRegistry();
+  const sale = createSale(pool, events, { ...defaults, ...batches, ...limits }, { ...silent, ...observer });
+  return {
+    sell: (eventId, request, isGone) => {
+      const rules = madeEvents.get(eventId);
+      if (rules && !events.has(eventId)) events.learn(eventId, rules);
+      return sale.sell(eventId, request, isGone);
+    },
+    close: () => sale.close(),
+  };
 }
 
 export const request = (quantity: number, key?: string): PurchaseRequest => ({
@@ -30,6 +44,7 @@ export const request = (quantity: number, key?: string): PurchaseRequest => ({
 
 export async function newEvent(pool: Pool, totalQuota: number, maxPurchaseLimit = 10): Promise<string> {
   const event = await createEvent(pool.prisma, { id: uuidv7(), name: `Test ${randomUUID()}`, totalQuota, maxPurchaseLimit });
+  madeEvents.set(event.id, { revision: event.revision, maxPurchaseLimit });
   return event.id;
 }
 

@@ -9,8 +9,8 @@ import pg from 'pg';
 import type { Pool } from '../../src/db/client.js';
 import { classify } from '../../src/db/faults.js';
 import { PrismaClient } from '../../src/generated/prisma/client.js';
-import type { PurchaseRequest } from '../../src/sale/outcome.js';
-import { toNewPurchase } from '../../src/sale/sellBatch.js';
+import type { PurchaseRequest } from '../../src/sale/types.js';
+import { toNewPurchase } from '../../src/sale/attempt.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { recordPurchases } from '../../src/sql/recordPurchases.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
@@ -44,7 +44,7 @@ function buyBasket(prisma: PrismaClient, basket: Basket): Promise<string[]> {
     async (tx) => {
       const bought: string[] = [];
       for (const [eventId, wanted] of basket) {
-        const recorded = await recordPurchases(tx, eventId, [toNewPurchase(wanted)]).catch(() => undefined);
+        const recorded = await recordPurchases(tx, eventId, 1, [toNewPurchase(wanted)]).catch(() => undefined);
         if (recorded) bought.push(wanted.purchaseId);
       }
       return bought;

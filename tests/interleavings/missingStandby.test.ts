@@ -12,7 +12,7 @@ import pg from 'pg';
 import type { Pool } from '../../src/db/client.js';
 import { type Embedded, startEmbedded } from '../../src/db/embedded.js';
 import { migrate } from '../../src/db/migrate.js';
-import { sellBatch } from '../../src/sale/sellBatch.js';
+import { sellLocked } from '../../src/sale/lockedPath.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { openTestPool } from '../helpers/pool.js';
 import { expectConserved, newEvent, request } from '../helpers/sales.js';
@@ -49,15 +49,15 @@ test('a commit without its standby cannot be seen, keeps its lock, and what is r
   const eventId = await newEvent(local, 5);
   const wanted = request(2);
   await requireStandby('nobody');
-  const lost = later(sellBatch(durable, eventId, [wanted]));
+  const lost = later(sellLocked(durable, eventId, [wanted], false));
   const stuck = await untilWaitingForStandby(watcher);
   await expect(readPurchase(local.prisma, eventId, wanted.purchaseId)).resolves.toBeUndefined();
 
   const told: string[] = [];
-  const again = later(sellBatch(durable, eventId, [wanted]).then((outcomes) => (told.push('answered'), outcomes)));
+  const again = later(sellLocked(durable, eventId, [wanted], false).then(({ outcomes }) => (told.push('answered'), outcomes)));
   const waiting = await untilBlockedBy(watcher, stuck);
   await watcher.query('SELECT pg_terminate_backend($1)', [stuck]);
-  await expect(lost).rejects.toMatchObject({ name: 'BatchFault', happened: 'perhaps' });
+  await expect(lost).rejects.toMatchObject({ name: 'AttemptFault', doubt: 'in doubt' });
   await untilGone(watcher, stuck);
 
   // Ended, it has happened all the same: on this server alone. The second attempt sees it, wrote nothing, and still waits.

@@ -5,10 +5,10 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
-import type { PurchaseRequest } from '../../src/sale/outcome.js';
-import { sellBatch } from '../../src/sale/sellBatch.js';
+import type { PurchaseRequest } from '../../src/sale/types.js';
+import { sellLocked } from '../../src/sale/lockedPath.js';
 import { lockEvent } from '../../src/sql/lockEvent.js';
-import { recallPurchases } from '../../src/sql/recallPurchases.js';
+import { readExisting } from '../../src/sql/readExisting.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
 import { expectConserved, groupCommitSale, newEvent, request } from '../helpers/sales.js';
@@ -104,7 +104,7 @@ async function whileAnotherBuys<T>(eventId: string, bought: PurchaseRequest, wor
 }
 
 test.each([
-  ['the careful path', (eventId: string, wanted: PurchaseRequest) => sellBatch(pool, eventId, [wanted])],
+  ['the locked path', async (eventId: string, wanted: PurchaseRequest) => (await sellLocked(pool, eventId, [wanted], false)).outcomes],
   ['the sale', async (eventId: string, wanted: PurchaseRequest) => [await groupCommitSale(pool).sell(eventId, wanted)]],
 ])('%s, having waited for the last ticket, refuses', async (_name, sell) => {
   const eventId = await newEvent(pool, 1);
@@ -115,7 +115,7 @@ test.each([
 test('having waited, a batch sells exactly what was left over', async () => {
   const eventId = await newEvent(pool, 5);
   const requests = [request(3), request(2), request(1)];
-  const outcomes = await whileAnotherBuys(eventId, request(3), () => sellBatch(pool, eventId, requests));
+  const { outcomes } = await whileAnotherBuys(eventId, request(3), () => sellLocked(pool, eventId, requests, false));
   expect(outcomes).toMatchObject([{ kind: 'insufficient-availability', available: 2 }, { kind: 'sold' }, { kind: 'sold-out' }]);
   await expectConserved(pool, eventId, 5);
 });
@@ -147,7 +147,7 @@ test('lock and recall, one after the other, find the purchase', async () => {
   const told = await whileAnotherBuys(eventId, bought, () =>
     pool.prisma.$transaction(async (tx) => {
       const locked = await lockEvent(tx, eventId);
-      return [locked?.available, await recallPurchases(tx, eventId, [], [bought.idempotency!.key])];
+      return [locked?.available, await readExisting(tx, eventId, [], [bought.idempotency!.key])];
     }, pool.transaction),
   );
   expect(told).toMatchObject([3, [{ purchase: { id: bought.purchaseId } }]]);

@@ -5,7 +5,7 @@
 import { expect } from '@jest/globals';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
-import type { PurchaseRequest } from '../../src/sale/outcome.js';
+import type { PurchaseRequest } from '../../src/sale/types.js';
 
 /** One connection, and the number by which the server knows it. */
 export type Session = pg.Client & { readonly pid: number };

@@ -6,10 +6,10 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
-import type { Outcome, PurchaseRequest } from '../../src/sale/outcome.js';
-import type { BatchFault } from '../../src/sale/sellBatch.js';
-import { sellBatch } from '../../src/sale/sellBatch.js';
-import { sellStraight } from '../../src/sale/sellStraight.js';
+import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
+import type { Doubt } from '../../src/sale/attempt.js';
+import { sellLocked } from '../../src/sale/lockedPath.js';
+import { sellFast } from '../../src/sale/fastPath.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
@@ -53,33 +53,40 @@ const closeGate = () => gate.query('SELECT pg_advisory_lock($1)', [gateLock]);
 const openGate = () => gate.query('SELECT pg_advisory_unlock($1)', [gateLock]);
 
 type Attempt = (eventId: string, wanted: PurchaseRequest) => Promise<Outcome[] | undefined>;
-const attempts: [string, Attempt, BatchFault['happened']][] = [
-  ['a careful attempt', (eventId, wanted) => sellBatch(hasty, eventId, [wanted]), 'perhaps'],
-  ['a straight attempt', async (eventId, wanted) => (await sellStraight(hasty, [{ eventId, requests: [wanted] }]))[0], 'perhaps later'],
+const rules = { revision: 1, maxPurchaseLimit: 10 };
+const attempts: [string, Attempt, Doubt][] = [
+  ['a locked attempt', async (eventId, wanted) => (await sellLocked(hasty, eventId, [wanted], false)).outcomes, 'in doubt'],
+  [
+    'a fast attempt',
+    async (eventId, wanted) => (await sellFast(hasty, [{ eventId, requests: [wanted], rules, expectsReplays: false }]))[0],
+    'in doubt and unfenced',
+  ],
 ];
 
 /** An attempt whose commit is stuck, and whose connection is lost. @returns the session that is still at it */
-async function getStuck(attempt: Attempt, eventId: string, wanted: PurchaseRequest, happened: string): Promise<number> {
+async function getStuck(attempt: Attempt, eventId: string, wanted: PurchaseRequest, doubt: Doubt): Promise<number> {
   await closeGate();
   const lost = later(attempt(eventId, wanted));
   const stuck = await untilBlockedBy(database.sql, gate.pid);
-  await expect(lost).rejects.toMatchObject({ name: 'BatchFault', happened });
+  await expect(lost).rejects.toMatchObject({ name: 'AttemptFault', doubt });
   return stuck;
 }
+
+const sellOnLock = async (eventId: string, wanted: PurchaseRequest) => (await sellLocked(patient, eventId, [wanted], true)).outcomes;
 
 /** The wrong variant: after a lost connection, look for the purchase, and if it is not there, say that nothing was bought. */
 async function resolveByLooking(eventId: string, { purchaseId }: PurchaseRequest): Promise<'bought' | 'nothing was bought'> {
   return (await readPurchase(patient.prisma, eventId, purchaseId)) ? 'bought' : 'nothing was bought';
 }
 
-test.each(attempts)('who looks after %s without the lock is wrong, and the buyer pays twice', async (_name, attempt, happened) => {
+test.each(attempts)('who looks after %s without the lock is wrong, and the buyer pays twice', async (_name, attempt, doubt) => {
   const eventId = await newEvent(patient, 10);
   const wanted = request(2);
-  const stuck = await getStuck(attempt, eventId, wanted, happened);
+  const stuck = await getStuck(attempt, eventId, wanted, doubt);
   await expect(resolveByLooking(eventId, wanted)).resolves.toBe('nothing was bought');
 
   // So the buyer buys again, with no key, because nothing was bought.
-  const again = later(sellBatch(patient, eventId, [request(2)]));
+  const again = later(sellOnLock(eventId, request(2)));
   await untilBlockedBy(database.sql, stuck);
   await openGate();
   await expect(again).resolves.toMatchObject([{ kind: 'sold' }]);
@@ -87,11 +94,11 @@ test.each(attempts)('who looks after %s without the lock is wrong, and the buyer
   await expectConserved(patient, eventId, 4);
 });
 
-test.each(attempts)('the same batch again after %s waits for it, and recalls what it bought', async (_name, attempt, happened) => {
+test.each(attempts)('the same batch again after %s waits for it, and recalls what it bought', async (_name, attempt, doubt) => {
   const eventId = await newEvent(patient, 10);
   const wanted = request(2);
-  const stuck = await getStuck(attempt, eventId, wanted, happened);
-  const again = later(sellBatch(patient, eventId, [wanted]));
+  const stuck = await getStuck(attempt, eventId, wanted, doubt);
+  const again = later(sellOnLock(eventId, wanted));
   await untilBlockedBy(database.sql, stuck);
   await openGate();
   const [outcome] = await again;
@@ -100,11 +107,11 @@ test.each(attempts)('the same batch again after %s waits for it, and recalls wha
   await expectConserved(patient, eventId, 2);
 });
 
-test.each(attempts)('the same batch again after %s that is ended at its commit sells afresh', async (_name, attempt, happened) => {
+test.each(attempts)('the same batch again after %s that is ended at its commit sells afresh', async (_name, attempt, doubt) => {
   const eventId = await newEvent(patient, 10);
   const wanted = request(2);
-  const stuck = await getStuck(attempt, eventId, wanted, happened);
-  const again = later(sellBatch(patient, eventId, [wanted]));
+  const stuck = await getStuck(attempt, eventId, wanted, doubt);
+  const again = later(sellOnLock(eventId, wanted));
   const waiting = await untilBlockedBy(database.sql, stuck);
   await database.sql.query('SELECT pg_terminate_backend($1)', [stuck]);
   await untilGone(database.sql, stuck);

@@ -4,9 +4,9 @@
  */
 import type { Pool } from '../../src/db/client.js';
 import { createAvailability } from '../../src/sale/availability.js';
-import type { Outcome } from '../../src/sale/outcome.js';
+import type { Outcome, Purchase } from '../../src/sale/types.js';
 import type { EventRow } from '../../src/sql/readEvents.js';
-import { type Purchase, readPurchase } from '../../src/sql/readPurchase.js';
+import { readPurchase } from '../../src/sql/readPurchase.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
 import { type Answer as HttpAnswer, buy, changeLimit, send } from '../helpers/client.js';
 import { request, type Seller } from '../helpers/sales.js';

@@ -4,8 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ReadOutcome } from '../../src/sale/availability.js';
-import type { Outcome } from '../../src/sale/outcome.js';
-import type { Purchase } from '../../src/sql/readPurchase.js';
+import type { Outcome, Purchase } from '../../src/sale/types.js';
 
 /** Events are named by their place in the model, so that a history says the same whatever their ids are. */
 export type Operation = { readonly door: number; readonly event: number } & (

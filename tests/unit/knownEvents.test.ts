@@ -1,7 +1,8 @@
 import { expect, jest, test } from '@jest/globals';
 import type { Availability, ReadOutcome } from '../../src/sale/availability.js';
+import { EventRegistry } from '../../src/sale/eventRegistry.js';
 import { ofKnownEvents } from '../../src/sale/knownEvents.js';
-import type { Outcome } from '../../src/sale/outcome.js';
+import type { Outcome } from '../../src/sale/types.js';
 import type { Sale, SaleObserver } from '../../src/sale/sale.js';
 
 const soldOut: Outcome = { kind: 'sold-out' };
@@ -10,7 +11,7 @@ function stage(looked: () => Promise<ReadOutcome>) {
   const read = jest.fn<Availability['read']>(looked);
   const sell = jest.fn<Sale['sell']>(() => Promise.resolve(soldOut));
   const observer = { outcome: jest.fn<SaleObserver['outcome']>(), refused: jest.fn<SaleObserver['refused']>() };
-  const buy = ofKnownEvents({ sell } as unknown as Sale, { read }, observer);
+  const buy = ofKnownEvents({ sell } as unknown as Sale, new EventRegistry(), { read }, observer);
   return { read, sell, observer, buy: () => buy('an event', { quantity: 1 } as never) };
 }
 
@@ -23,7 +24,7 @@ test('a look-up that fails is a refusal, counted, and no sale with a deadline of
 });
 
 test('an event that was found is not looked up again', async () => {
-  const { read, sell, buy } = stage(() => Promise.resolve({ kind: 'found' } as ReadOutcome));
+  const { read, sell, buy } = stage(() => Promise.resolve({ kind: 'found', event: { revision: 1, maxPurchaseLimit: 4 } } as ReadOutcome));
   await expect(buy()).resolves.toBe(soldOut);
   await expect(buy()).resolves.toBe(soldOut);
   expect([read.mock.calls.length, sell.mock.calls.length]).toEqual([1, 2]);

@@ -1,13 +1,14 @@
 import { expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
-import { sellStraight } from '../../src/sale/sellStraight.js';
+import { sellFast } from '../../src/sale/fastPath.js';
 
 test('batches of which nobody is left by the time they begin ask the database nothing', async () => {
+  const rules = { revision: 1, maxPurchaseLimit: 4 };
   const noDatabase = { prisma: undefined } as unknown as Pool;
   await expect(
-    sellStraight(noDatabase, [
-      { eventId: 'one', requests: [] },
-      { eventId: 'another', requests: [] },
+    sellFast(noDatabase, [
+      { eventId: 'one', requests: [], rules, expectsReplays: false },
+      { eventId: 'another', requests: [], rules, expectsReplays: true },
     ]),
   ).resolves.toEqual([[], []]);
 });

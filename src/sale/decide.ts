@@ -1,16 +1,13 @@
 /**
- * Dividing what is available among a batch. Pure: no I/O, no clock, and no ids are made here, so that every rule of
- * the sale can be tested without a database.
+ * The rules of a sale, all of them and only here. `decide` is pure: it does no I/O, reads no clock and makes no ids, so every
+ * rule can be tested without a database. The paths differ in how they know the state that it decides on.
  */
-import type { LockedEvent } from '../sql/lockEvent.js';
-import type { Purchase } from '../sql/readPurchase.js';
-import type { RecalledPurchase } from '../sql/recallPurchases.js';
-import type { PurchaseRequest, Refusal } from './outcome.js';
+import type { EventState, ExistingPurchase, Outcome, Purchase, PurchaseRequest, Refusal, Rules } from './types.js';
 
 export type Decision =
   /** To be written by this batch. */
   | { readonly kind: 'grant' }
-  /** Written by an earlier attempt of this very request (`own`), or by an earlier request with its key. */
+  /** Written already: by an earlier attempt at this very request (`own`), or by an earlier request with its key. */
   | { readonly kind: 'recall'; readonly purchase: Purchase; readonly own: boolean }
   /** The same key was granted earlier in this batch, at this index. */
   | { readonly kind: 'repeat'; readonly of: number }
@@ -18,17 +15,18 @@ export type Decision =
 
 /**
  * First come, first served, to the last ticket: a request that does not fit is refused, and a smaller one behind it may
- * still be served. What a key bought before is given again before any other rule is looked at, because neither a sold-out
- * event nor a lowered limit takes a purchase back. Refusals are not remembered: a key that was refused may be granted
- * later, also later in the same batch.
+ * still be granted. A key that bought before gets its purchase again whatever the rules say by then, because neither a
+ * sold-out event nor a lowered limit takes a purchase back. Refusals are not remembered: a key that was refused may be
+ * granted later, even later in the same batch.
  *
+ * @param existing the purchases that the requests' ids and keys already have
  * @returns one decision per request, in the order of the requests
  */
-export function allocate(event: LockedEvent, recalled: readonly RecalledPurchase[], requests: readonly PurchaseRequest[]): Decision[] {
-  const byId = new Map(recalled.map((found) => [found.purchase.id, found]));
-  const byKey = new Map(recalled.flatMap((found) => (found.idempotency ? [[found.idempotency.key, found]] : [])));
+export function decide(event: EventState, existing: readonly ExistingPurchase[], requests: readonly PurchaseRequest[]): Decision[] {
+  const byId = new Map(existing.map((found) => [found.purchase.id, found]));
+  const byKey = new Map(existing.flatMap((found) => (found.idempotency ? [[found.idempotency.key, found]] : [])));
   const grantedKeys = new Map<string, number>();
-  let available = event.available;
+  let { available } = event;
 
   return requests.map((request, index) => {
     const own = byId.get(request.purchaseId);
@@ -48,7 +46,7 @@ export function allocate(event: LockedEvent, recalled: readonly RecalledPurchase
       }
     }
 
-    const refusal = refuse(request.quantity, available, event.maxPurchaseLimit);
+    const refusal = refuse(request.quantity, available, event.rules);
     if (refusal) return refusal;
     available -= request.quantity;
     if (request.idempotency) grantedKeys.set(request.idempotency.key, index);
@@ -56,9 +54,14 @@ export function allocate(event: LockedEvent, recalled: readonly RecalledPurchase
   });
 }
 
-function refuse(quantity: number, available: number, maxPurchaseLimit: number): Refusal | undefined {
+function refuse(quantity: number, available: number, { maxPurchaseLimit }: Rules): Refusal | undefined {
   if (quantity > maxPurchaseLimit) return { kind: 'purchase-limit-exceeded', maxPurchaseLimit };
   if (available === 0) return { kind: 'sold-out' };
   if (quantity > available) return { kind: 'insufficient-availability', available };
   return undefined;
+}
+
+/** Was this refused for want of tickets? Where one request was, the next batch cannot suppose that enough is available. */
+export function isShortage({ kind }: Outcome): boolean {
+  return kind === 'sold-out' || kind === 'insufficient-availability';
 }

@@ -4,9 +4,8 @@
  */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { allocate, type Decision } from '../../src/sale/allocate.js';
-import type { PurchaseRequest } from '../../src/sale/outcome.js';
-import type { RecalledPurchase } from '../../src/sql/recallPurchases.js';
+import { decide, type Decision } from '../../src/sale/decide.js';
+import type { ExistingPurchase, PurchaseRequest } from '../../src/sale/types.js';
 
 let made = 0;
 const ask = (quantity: number, key?: string, fingerprint = `{"quantity":${String(quantity)}}`): PurchaseRequest => ({
@@ -14,43 +13,43 @@ const ask = (quantity: number, key?: string, fingerprint = `{"quantity":${String
   quantity,
   idempotency: key === undefined ? null : { key, fingerprint },
 });
-const bought = (request: PurchaseRequest): RecalledPurchase => ({
+const bought = (request: PurchaseRequest): ExistingPurchase => ({
   purchase: { id: request.purchaseId, eventId: 'event', quantity: request.quantity, createdAt: new Date(0), ticketIds: [] },
   idempotency: request.idempotency,
 });
 const kinds = (decisions: readonly Decision[]) => decisions.map((decision) => decision.kind);
-const event = (available: number, maxPurchaseLimit = 10) => ({ available, maxPurchaseLimit });
+const event = (available: number, maxPurchaseLimit = 10) => ({ available, rules: { revision: 1, maxPurchaseLimit } });
 
 describe('what is available', () => {
   test('is given in order of arrival until it is gone', () => {
-    expect(kinds(allocate(event(3), [], [ask(1), ask(2), ask(1)]))).toEqual(['grant', 'grant', 'sold-out']);
+    expect(kinds(decide(event(3), [], [ask(1), ask(2), ask(1)]))).toEqual(['grant', 'grant', 'sold-out']);
   });
 
   test('serves a smaller request behind a larger one that did not fit', () => {
-    const decisions = allocate(event(3), [], [ask(2), ask(2), ask(1)]);
+    const decisions = decide(event(3), [], [ask(2), ask(2), ask(1)]);
     expect(decisions).toEqual([{ kind: 'grant' }, { kind: 'insufficient-availability', available: 1 }, { kind: 'grant' }]);
   });
 
   test('is not touched by a request over the limit, which is told the limit even when nothing is left', () => {
     const refusal = { kind: 'purchase-limit-exceeded', maxPurchaseLimit: 4 };
-    expect(allocate(event(4, 4), [], [ask(5), ask(4), ask(5)])).toEqual([refusal, { kind: 'grant' }, refusal]);
+    expect(decide(event(4, 4), [], [ask(5), ask(4), ask(5)])).toEqual([refusal, { kind: 'grant' }, refusal]);
   });
 });
 
 describe('a key', () => {
   test('gives its purchase again after the event has sold out and its limit was lowered', () => {
     const first = ask(4, 'key');
-    const decisions = allocate(event(0, 1), [bought(first)], [ask(4, 'key')]);
+    const decisions = decide(event(0, 1), [bought(first)], [ask(4, 'key')]);
     expect(decisions).toEqual([{ kind: 'recall', purchase: bought(first).purchase, own: false }]);
   });
 
   test('is refused for another body, and the refused request costs nothing', () => {
-    const decisions = allocate(event(2), [bought(ask(1, 'key'))], [ask(2, 'key'), ask(2)]);
+    const decisions = decide(event(2), [bought(ask(1, 'key'))], [ask(2, 'key'), ask(2)]);
     expect(kinds(decisions)).toEqual(['idempotency-key-reused', 'grant']);
   });
 
   test('sent twice in one batch is granted once', () => {
-    expect(allocate(event(10), [], [ask(2, 'key'), ask(1), ask(2, 'key'), ask(3, 'key')])).toEqual([
+    expect(decide(event(10), [], [ask(2, 'key'), ask(1), ask(2, 'key'), ask(3, 'key')])).toEqual([
       { kind: 'grant' },
       { kind: 'grant' },
       { kind: 'repeat', of: 0 },
@@ -59,14 +58,14 @@ describe('a key', () => {
   });
 
   test('that was refused is free: a later request in the same batch may use it', () => {
-    expect(kinds(allocate(event(1), [], [ask(2, 'key'), ask(1, 'key')]))).toEqual(['insufficient-availability', 'grant']);
+    expect(kinds(decide(event(1), [], [ask(2, 'key'), ask(1, 'key')]))).toEqual(['insufficient-availability', 'grant']);
   });
 });
 
 test('an attempt that is made again recalls its own purchases and grants nothing twice', () => {
   const first = ask(2, 'key');
   const second = ask(1);
-  const decisions = allocate(event(0), [bought(first), bought(second)], [first, second, ask(2, 'key'), ask(1)]);
+  const decisions = decide(event(0), [bought(first), bought(second)], [first, second, ask(2, 'key'), ask(1)]);
   expect(decisions).toMatchObject([
     { kind: 'recall', own: true },
     { kind: 'recall', own: true },
@@ -94,7 +93,7 @@ test('never grants more than is available, and refuses nobody for whom there was
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 1, max: 6 }), requests, (available, limit, asked) => {
       const batch = asked.map(({ quantity, key }) => ask(quantity, key));
-      const decisions = allocate(event(available, limit), [], batch);
+      const decisions = decide(event(available, limit), [], batch);
       const leftBefore = replayGrants(available, batch, decisions);
       batch.forEach(({ quantity }, index) => {
         const left = leftBefore[index]!;
@@ -115,7 +114,7 @@ test('grants each key once, and answers its other requests by that grant', () =>
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 30 }), requests, (available, asked) => {
       const batch = asked.map(({ quantity, key }) => ask(quantity, key));
-      const decisions = allocate(event(available), [], batch);
+      const decisions = decide(event(available), [], batch);
       const granted = new Map<string, number>();
       batch.forEach(({ idempotency }, index) => {
         if (!idempotency) return;

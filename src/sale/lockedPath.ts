@@ -1,0 +1,59 @@
+/**
+ * The locked path, for any batch of one event, in one transaction: lock, read, decide, write, assert. It needs to suppose
+ * nothing, so it serves the end of a sale and every attempt after a fault. Most batches need less: fastPath.ts.
+ */
+import type { Pool, Queryable } from '../db/client.js';
+import { lockAndFenceEvent, lockEvent } from '../sql/lockEvent.js';
+import { readExisting } from '../sql/readExisting.js';
+import { recordPurchases } from '../sql/recordPurchases.js';
+import { AttemptFault, keysOf, toNewPurchase, toOutcomes, toPurchase } from './attempt.js';
+import { decide, type Decision } from './decide.js';
+import type { Outcome, Purchase, PurchaseRequest, Rules } from './types.js';
+
+export interface LockedAnswer {
+  /** One per request, in order; durable. */
+  readonly outcomes: Outcome[];
+  /** As of the lock; undefined when there is no such event. */
+  readonly rules: Rules | undefined;
+}
+
+/**
+ * Idempotent: the same requests again give the same purchases, whatever became of an earlier attempt. The row lock is the
+ * barrier: an earlier attempt of this kind whose COMMIT was sent holds it until it has ended. So once the lock is ours, that
+ * attempt has either committed, and its purchases exist, or never will.
+ *
+ * @param fence after a fast attempt in doubt: also keeps that one's statement from selling if it arrives later
+ * @throws AttemptFault
+ */
+export async function sellLocked(pool: Pool, eventId: string, requests: readonly PurchaseRequest[], fence: boolean): Promise<LockedAnswer> {
+  const ids = requests.map((request) => request.purchaseId);
+  let commitSent = false as boolean; // set inside the callback, where the compiler does not look
+  try {
+    return await pool.prisma.$transaction(async (tx) => {
+      const event = await (fence ? lockAndFenceEvent : lockEvent)(tx, eventId);
+      if (!event) return { outcomes: requests.map(() => ({ kind: 'event-not-found' })), rules: undefined };
+      const existing = await readExisting(tx, eventId, ids, keysOf(requests));
+      const decisions = decide(event, existing, requests);
+      const written = await write(tx, eventId, event.rules, requests, decisions);
+      commitSent = true;
+      return { outcomes: toOutcomes(requests, decisions, written), rules: event.rules };
+    }, pool.transaction);
+  } catch (cause) {
+    throw new AttemptFault(cause, commitSent ? 'in doubt' : 'not committed');
+  }
+}
+
+/** Writes what was granted. @returns the purchases by their ids */
+async function write(
+  tx: Queryable,
+  eventId: string,
+  { revision }: Rules,
+  requests: readonly PurchaseRequest[],
+  decisions: readonly Decision[],
+): Promise<Map<string, Purchase>> {
+  const granted = requests.filter((_, index) => decisions[index]?.kind === 'grant').map(toNewPurchase);
+  if (granted.length === 0) return new Map();
+  const createdAt = await recordPurchases(tx, eventId, revision, granted);
+  if (!createdAt) throw new Error('under the lock, the event no longer had what was granted');
+  return new Map(granted.map((purchase) => [purchase.id, toPurchase(eventId, purchase, createdAt)]));
+}

@@ -1,0 +1,177 @@
+/**
+ * Which path a batch takes. The next batch of an event most likely goes as the last one did: granted on the fast path, refused
+ * by a snapshot, or, at the end of a sale and after every fault, on the locked path. That memory is only a hint: each path
+ * answers truly, and hands the batch on when it cannot.
+ *
+ * Each path has connections of its own, so that a row that another session keeps locked holds up only what must wait for it.
+ */
+import type { Pool } from '../db/client.js';
+import { classify } from '../db/faults.js';
+import type { Doubt } from './attempt.js';
+import { isShortage } from './decide.js';
+import type { EventRegistry, PathHint } from './eventRegistry.js';
+import { type FastBatch, sellFast } from './fastPath.js';
+import { GroupCommit } from './groupCommit.js';
+import { type LockedAnswer, sellLocked } from './lockedPath.js';
+import { refuseBySnapshot } from './snapshotPath.js';
+import type { Outcome, PurchaseRequest, Rules } from './types.js';
+
+/** One event's batch on its way. Waits for a connection first, and much may have happened when it gets one. */
+export interface Attempt {
+  readonly eventId: string;
+  readonly requests: readonly PurchaseRequest[];
+  /** What may have become of earlier attempts at this batch. */
+  readonly doubt: Doubt;
+  /** Whether an earlier attempt failed, in doubt or not. */
+  readonly failedBefore: boolean;
+  /** A transaction is about to carry it. @returns the requests for which it is not too late */
+  begin(): readonly PurchaseRequest[];
+  /** That transaction changed nothing, and never will. */
+  undone(): void;
+}
+
+export interface PathLimits {
+  /** Tickets of one statement, of all events in it. */
+  readonly batchTicketsMax: number;
+  /** Transactions in the database at once: the pool's connections. At least 4. */
+  readonly connectionsMax: number;
+}
+
+export type Path = 'fast' | 'snapshot' | 'locked';
+
+/** The largest purchase that can be granted. */
+const largestPurchase = 1_000;
+const lockNotAvailable = '55P03';
+/** Events that share one statement: far more than can be told apart in its duration. */
+const eventsMax = 500;
+
+interface FastAttempt {
+  readonly attempt: Attempt;
+  readonly rules: Rules;
+}
+
+export class Paths {
+  readonly #pool: Pool;
+  readonly #events: EventRegistry;
+  readonly #onEnd: (path: Path, tookMs: number) => void;
+  readonly #fastBatches: GroupCommit<'fast', FastAttempt, Outcome[] | undefined>;
+  readonly #snapshots = inTurn(1);
+  readonly #locked: InTurn;
+  readonly #heldRows = inTurn(1);
+
+  /** @param onEnd told of every transaction, well ended or not: its path, and how long it was in the database */
+  constructor(pool: Pool, events: EventRegistry, limits: PathLimits, onEnd: (path: Path, tookMs: number) => void) {
+    this.#pool = pool;
+    this.#events = events;
+    this.#onEnd = onEnd;
+    // One connection reads snapshots, one waits for rows that others hold, and of the rest half is for the locked path.
+    const lockedMax = Math.max(1, Math.floor((limits.connectionsMax - 2) / 2));
+    const fastMax = limits.connectionsMax - 2 - lockedMax;
+    this.#locked = inTurn(lockedMax);
+    this.#fastBatches = new GroupCommit({
+      run: (_key, attempts) => this.#sellFast(attempts),
+      weigh: ({ attempt }) => attempt.requests.reduce((sum, request) => sum + weightOf(request), 0),
+      batchSizeMax: eventsMax,
+      batchWeightMax: limits.batchTicketsMax,
+      inFlightMax: fastMax,
+      inFlightPerKeyMax: fastMax,
+    });
+  }
+
+  /** @returns one outcome per request that `begin` returned last, in order. @throws AttemptFault */
+  async sell(attempt: Attempt): Promise<readonly Outcome[]> {
+    const { eventId } = attempt;
+    try {
+      const outcomes = await this.#choose(attempt, this.#events.hintOf(eventId));
+      if (outcomes.length > 0) this.#events.remember(eventId, hintFor(outcomes), outcomes.some(isReplay));
+      return outcomes;
+    } catch (fault) {
+      // By itself from here on: whatever held this event up must not hold up those that shared a statement with it.
+      this.#events.remember(eventId, classify(fault).sqlState === lockNotAvailable ? 'row held' : 'locked', false);
+      throw fault;
+    }
+  }
+
+  async #choose(attempt: Attempt, hint: PathHint): Promise<Outcome[]> {
+    if (attempt.failedBefore) return this.#behindLock(attempt, hint);
+    const bySnapshot = hint === 'snapshot' ? await this.#bySnapshot(attempt) : undefined;
+    if (bySnapshot) return bySnapshot;
+    const byStatement = hint === 'fast' || hint === 'snapshot' ? await this.#byStatement(attempt) : undefined;
+    return byStatement ?? this.#behindLock(attempt, hint);
+  }
+
+  async #byStatement(attempt: Attempt): Promise<Outcome[] | undefined> {
+    const rules = this.#events.rulesOf(attempt.eventId);
+    if (!rules) return undefined;
+    const outcomes = await this.#fastBatches.submit('fast', { attempt, rules });
+    if (!outcomes) attempt.undone();
+    return outcomes;
+  }
+
+  /** The batches of events that wait for a connection share the next statement: group commit once more, over events. */
+  #sellFast(attempts: readonly FastAttempt[]): Promise<(Outcome[] | undefined)[]> {
+    const batches = attempts.map(({ attempt, rules }): FastBatch => {
+      const { eventId } = attempt;
+      return { eventId, rules, requests: attempt.begin(), expectsReplays: this.#events.expectsReplays(eventId) };
+    });
+    return this.#timed('fast', () => sellFast(this.#pool, batches));
+  }
+
+  async #bySnapshot(attempt: Attempt): Promise<Outcome[] | undefined> {
+    const outcomes = await this.#snapshots(attempt.eventId, async () => {
+      const requests = attempt.begin();
+      return requests.length === 0 ? [] : this.#timed('snapshot', () => refuseBySnapshot(this.#pool, attempt.eventId, requests));
+    });
+    if (!outcomes) attempt.undone();
+    return outcomes;
+  }
+
+  async #behindLock(attempt: Attempt, hint: PathHint): Promise<Outcome[]> {
+    const turn = hint === 'row held' ? this.#heldRows : this.#locked;
+    const { outcomes, rules } = await turn(attempt.eventId, async (): Promise<LockedAnswer> => {
+      const requests = attempt.begin();
+      if (requests.length === 0) return { outcomes: [], rules: undefined };
+      const fence = attempt.doubt === 'in doubt and unfenced';
+      return this.#timed('locked', () => sellLocked(this.#pool, attempt.eventId, requests, fence));
+    });
+    if (rules) this.#events.learn(attempt.eventId, rules);
+    return outcomes;
+  }
+
+  async #timed<T>(path: Path, work: () => Promise<T>): Promise<T> {
+    const beganAtMs = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.#onEnd(path, performance.now() - beganAtMs);
+    }
+  }
+}
+
+type InTurn = <T>(eventId: string, job: () => Promise<T>) => Promise<T>;
+
+/** One batch, one transaction, one connection, and so many of those at once. */
+function inTurn(atOnceMax: number): InTurn {
+  const turns = new GroupCommit<string, () => Promise<unknown>, unknown>({
+    run: async (_eventId, jobs) => Promise.all(jobs.map((job) => job())),
+    batchSizeMax: 1,
+    inFlightMax: atOnceMax,
+    inFlightPerKeyMax: 1,
+  });
+  return async (eventId, job) => turns.submit(eventId, job) as ReturnType<typeof job>;
+}
+
+/** A request that is too large for every event weighs no more than one that may be granted. */
+export function weightOf({ quantity }: PurchaseRequest): number {
+  return Math.min(quantity, largestPurchase);
+}
+
+function isReplay(outcome: Outcome): boolean {
+  return outcome.kind === 'idempotency-key-reused' || (outcome.kind === 'sold' && outcome.replayed);
+}
+
+/** What the next batch of an event can suppose, after these outcomes of one. */
+function hintFor(outcomes: readonly Outcome[]): PathHint {
+  if (outcomes.every(({ kind }) => kind !== 'sold')) return 'snapshot';
+  return outcomes.some(isShortage) ? 'locked' : 'fast';
+}

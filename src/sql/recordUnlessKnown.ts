@@ -1,0 +1,116 @@
+import type { Queryable } from '../db/client.js';
+import { type NewPurchase, toArray, toColumns } from './recordPurchases.js';
+
+/** What one event sells, by the rules of a revision. */
+export interface EventPurchases {
+  readonly eventId: string;
+  readonly revision: number;
+  readonly purchases: readonly NewPurchase[];
+}
+
+export interface Recorded {
+  /** By the database's clock. */
+  readonly createdAt: Date;
+  /** The ids of the purchases that were not written, because their key was known. */
+  readonly known: ReadonlySet<string>;
+}
+
+interface Row {
+  /** With a comma between them; null if there are none. */
+  eventIds: string | null;
+  /** The ids of the purchases that were written; null if all were. */
+  purchaseIds: string | null;
+  purchases: number;
+  tickets: number;
+  /** Tickets taken off what was available. */
+  taken: number;
+  createdAt: Date;
+}
+
+/**
+ * `recordPurchases` for several events in one statement, which leaves out every purchase whose key is known. For each
+ * event: all of the others, or nothing.
+ *
+ * With a hundred events on sale, it is the number of statements that costs, not what they write. For one event it costs 2 µs
+ * more for each purchase and 70 µs more for each statement (of 10 and 170), so it is used where a key is known: there the
+ * alternative is a statement that fails.
+ *
+ * The rows are locked first, in the order of their ids: two replicas that sell the same events wait for one another and
+ * never in a circle. A row that was waited for is returned in its newest version, its conditions checked again. (SKIP LOCKED
+ * would never wait; but then two replicas with the same events keep skipping each other's.) ON CONFLICT looks at the
+ * newest index entries, so it also sees what was committed during the wait.
+ *
+ * Even if all keys of an event are known the statement locks its row, so its commit writes WAL and waits for the
+ * synchronous standby: a replay that is answered after it is as durable as the purchase that it repeats.
+ *
+ * @returns by event; nothing happened to an event that is missing, because too little was available or its rules have changed
+ * @throws whatever the database throws; nothing happened
+ */
+export async function recordUnlessKnown(db: Queryable, batches: readonly EventPurchases[]): Promise<ReadonlyMap<string, Recorded>> {
+  const columns = batches.map(({ purchases }) => toColumns(purchases));
+  const all = (pick: (of: (typeof columns)[number], index: number) => string) => toArray(columns.map(pick).join(''));
+  const eventOf = (index: number) => `,${batches[index]?.eventId ?? ''}`;
+  const purchaseCount = batches.reduce((sum, { purchases }) => sum + purchases.length, 0);
+  const [row] = await db.$queryRaw<Row[]>`
+    WITH locked AS MATERIALIZED (
+      SELECT events.id
+        FROM events, unnest(${all((_, index) => eventOf(index))}::uuid[], ${all((_, index) => `,${String(batches[index]?.revision)}`)}::int[],
+                            ${all((of) => `,${String(of.ticketCount)}`)}::int[]) AS batch (event_id, revision, tickets)
+       WHERE events.id = batch.event_id AND events.available >= batch.tickets AND events.revision = batch.revision
+       ORDER BY events.id
+         FOR NO KEY UPDATE OF events
+    ), bought AS (
+      INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at)
+      SELECT locked.id, new.id, new.quantity, new.key, new.fingerprint, statement_timestamp()
+        FROM locked, unnest(${all((_, index) => eventOf(index).repeat(batches[index]?.purchases.length ?? 0))}::uuid[],
+                            ${all((of) => of.purchaseIds)}::uuid[], ${all((of) => of.quantities)}::int[],
+                            ${all((of) => of.keys)}::text[], ${all((of) => of.fingerprints)}::text[])
+                       AS new (event_id, id, quantity, key, fingerprint)
+       WHERE new.event_id = locked.id
+          ON CONFLICT (event_id, idempotency_key) DO NOTHING
+      RETURNING event_id, id, quantity
+    ), taken AS MATERIALIZED (
+      SELECT event_id, sum(quantity)::int AS tickets FROM bought GROUP BY event_id
+    ), sold AS (
+      UPDATE events
+         SET available = available - taken.tickets, updated_at = statement_timestamp()
+        FROM taken
+       WHERE events.id = taken.event_id
+      RETURNING taken.tickets
+    ), issued AS (
+      INSERT INTO tickets (event_id, id, purchase_id)
+      SELECT bought.event_id, new.id, new.purchase_id
+        FROM bought, unnest(${all((of) => of.ticketIds)}::uuid[], ${all((of) => of.ticketPurchaseIds)}::uuid[]) AS new (id, purchase_id)
+       WHERE new.purchase_id = bought.id
+      RETURNING 1
+    )
+    SELECT (SELECT string_agg(id::text, ',') FROM locked) AS "eventIds",
+           (SELECT CASE WHEN count(*) < ${purchaseCount}::int THEN coalesce(string_agg(id::text, ','), '') END FROM bought) AS "purchaseIds",
+           (SELECT count(*)::int FROM bought) AS purchases,
+           (SELECT count(*)::int FROM issued) AS tickets,
+           (SELECT coalesce(sum(tickets), 0)::int FROM sold) AS taken,
+           statement_timestamp()::timestamptz(3) AS "createdAt"`;
+  if (!row) throw new Error('a statement that always returns a row returned none');
+  return toRecorded(batches, row);
+}
+
+/** Compares what was written with what was meant. */
+function toRecorded(batches: readonly EventPurchases[], row: Row): ReadonlyMap<string, Recorded> {
+  const held = new Set(row.eventIds?.split(','));
+  const written = row.purchaseIds === null ? undefined : new Set(row.purchaseIds.split(','));
+  const isKnown = ({ id }: NewPurchase) => written !== undefined && !written.has(id);
+  const recorded = new Map<string, Recorded>();
+  let [purchaseCount, ticketCount] = [0, 0];
+  for (const { eventId, purchases } of batches) {
+    if (!held.has(eventId)) continue;
+    const known = purchases.filter(isKnown);
+    if (known.some(({ idempotency }) => idempotency === null)) throw new Error('a purchase without a key was left out as known');
+    purchaseCount += purchases.length - known.length;
+    ticketCount += purchases.reduce((sum, each) => sum + (isKnown(each) ? 0 : each.quantity), 0);
+    recorded.set(eventId, { createdAt: row.createdAt, known: new Set(known.map(({ id }) => id)) });
+  }
+  if (row.purchases !== purchaseCount || row.tickets !== ticketCount || row.taken !== ticketCount) {
+    throw new Error(`meant ${String(purchaseCount)} purchases of ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
+  }
+  return recorded;
+}
