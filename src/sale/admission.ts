@@ -18,40 +18,8 @@ export interface AdmissionLimits {
 
 export type ShedReason = Extract<OverloadReason, 'draining' | 'line full' | 'event line full'>;
 
-/**
- * The last part of a deadline, kept for the transaction itself: under a load that cannot be carried, those who are served
- * are those who waited longest, and without it they would be sold tickets and told that it is not known.
- */
-const reservedShare = 0.2;
 /** Seconds over which those who were refused are told to come back, at least and at most. */
 const [spreadMin, spreadMax] = [3, 30];
-
-/** A request's place in line. */
-export interface Place {
-  /** Both on the clock of `performance.now()`. */
-  readonly admittedAtMs: number;
-  readonly deadlineAtMs: number;
-  /** Has the caller hung up? Then nothing need begin for it. */
-  readonly isGone: () => boolean;
-  /** Set by the answer of the deadline. Timers and clocks round differently, and only one of them may decide. */
-  answered: boolean;
-  /** Whether a transaction carries the request, or may have: its outcome is then no longer ours to decide. */
-  started: boolean;
-}
-
-/** What one request wants done, and the answers for when it cannot be. */
-export interface Admittable<R> {
-  /** Must settle some time after the deadline at the latest; the place is taken until it does. */
-  readonly serve: (place: Place) => Promise<R>;
-  readonly shed: (retryAfterSeconds: number, reason: ShedReason) => R;
-  readonly late: (place: Place, retryAfterSeconds: number) => R;
-  readonly isGone?: (() => boolean) | undefined;
-}
-
-/** Is this place past its deadline, or answered? Then no transaction may begin to carry it. */
-export function isLate(place: Place): boolean {
-  return place.answered || performance.now() >= place.deadlineAtMs;
-}
 
 /** Those admitted and not yet served, of one key or of all. */
 class Line {
@@ -66,8 +34,6 @@ class Line {
     return this.length >= bound;
   }
 }
-
-const stays = () => false;
 
 export class Admission<K> {
   readonly #limits: AdmissionLimits;
@@ -85,11 +51,6 @@ export class Admission<K> {
     return this.#total.length;
   }
 
-  /** Is so little time left that a transaction that begins to carry this place may end past its deadline? Or is nobody there to be told? */
-  isTooLateToBegin(place: Place): boolean {
-    return place.answered || place.isGone() || performance.now() >= place.deadlineAtMs - this.#limits.deadlineMs * reservedShare;
-  }
-
   /** Why nobody is let in for `key` at the moment; undefined if somebody is. */
   refuses(key: K): ShedReason | undefined {
     const { lineMax, lineMaxPerKey, lineMinPerKey, waitMs } = this.#limits;
@@ -105,30 +66,23 @@ export class Admission<K> {
     return this.retryAfterSeconds();
   }
 
-  /** Serves the request if there is a place for it; answers by the deadline whatever happens meanwhile. */
-  admit<R>(key: K, request: Admittable<R>): Promise<R> {
-    const reason = this.refuses(key);
-    if (reason !== undefined) return Promise.resolve(request.shed(this.shed(), reason));
+  /**
+   * Takes a place for a request that is not refused, until it has been served; answers by the deadline whatever happens meanwhile.
+   *
+   * @param work must settle some time after the deadline at the latest
+   * @param late the answer of the deadline
+   */
+  serve<R>(key: K, work: Promise<R>, late: () => R): Promise<R> {
     this.#enter(key);
-    const { deadlineMs } = this.#limits;
-    const admittedAtMs = performance.now();
-    const place: Place = {
-      admittedAtMs,
-      deadlineAtMs: admittedAtMs + deadlineMs,
-      isGone: request.isGone ?? stays,
-      answered: false,
-      started: false,
-    };
     return new Promise<R>((resolve, reject) => {
       const timer = setTimeout(() => {
-        place.answered = true;
-        resolve(request.late(place, this.retryAfterSeconds()));
-      }, deadlineMs);
+        resolve(late());
+      }, this.#limits.deadlineMs);
       const leave = () => {
         clearTimeout(timer);
         this.#leave(key);
       };
-      request.serve(place).then(
+      work.then(
         (answer) => {
           leave();
           resolve(answer);

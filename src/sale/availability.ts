@@ -30,7 +30,7 @@ const everyEvent = 'every event';
 /** @param onRefused told of each read that was refused */
 export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRefused: () => void): Availability {
   const admission = new Admission<string>(limits);
-  const line = new GroupCommit<string, string, ReadOutcome>({
+  const queue = new GroupCommit<string, string, ReadOutcome>({
     run: async (_key, eventIds) => {
       const events = await readEvents(pool.prisma, [...new Set(eventIds)]);
       const byId = new Map(events.map((event) => [event.id, event]));
@@ -49,11 +49,9 @@ export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRef
     return { kind: 'overloaded', retryAfterSeconds };
   };
   return {
-    read: (eventId) =>
-      admission.admit<ReadOutcome>(everyEvent, {
-        serve: () => line.submit(everyEvent, eventId),
-        shed: overloaded,
-        late: (_place, retryAfterSeconds) => overloaded(retryAfterSeconds),
-      }),
+    read: async (eventId) => {
+      if (admission.refuses(everyEvent) !== undefined) return overloaded(admission.shed());
+      return admission.serve(everyEvent, queue.submit(everyEvent, eventId), () => overloaded(admission.retryAfterSeconds()));
+    },
   };
 }

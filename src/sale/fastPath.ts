@@ -27,8 +27,9 @@ import { classify } from '../db/faults.js';
 import { readExisting } from '../sql/readExisting.js';
 import { type NewPurchase, recordPurchases } from '../sql/recordPurchases.js';
 import { type Recorded, recordUnlessKnown } from '../sql/recordUnlessKnown.js';
-import { AttemptFault, keysOf, toNewPurchase, toOutcomes, toPurchase } from './attempt.js';
+import { AttemptFault } from './attempt.js';
 import { decide, type Decision } from './decide.js';
+import { keysOf, toNewPurchase, toOutcomes, toPurchase } from './outcomes.js';
 import type { Outcome, PurchaseRequest, Rules } from './types.js';
 
 const uniqueViolation = '23505';

@@ -6,8 +6,9 @@ import type { Pool, Queryable } from '../db/client.js';
 import { lockAndFenceEvent, lockEvent } from '../sql/lockEvent.js';
 import { readExisting } from '../sql/readExisting.js';
 import { recordPurchases } from '../sql/recordPurchases.js';
-import { AttemptFault, keysOf, toNewPurchase, toOutcomes, toPurchase } from './attempt.js';
+import { AttemptFault } from './attempt.js';
 import { decide, type Decision } from './decide.js';
+import { keysOf, toNewPurchase, toOutcomes, toPurchase } from './outcomes.js';
 import type { Outcome, Purchase, PurchaseRequest, Rules } from './types.js';
 
 export interface LockedAnswer {

@@ -7,7 +7,7 @@
  */
 import type { Pool } from '../db/client.js';
 import { classify } from '../db/faults.js';
-import type { Doubt } from './attempt.js';
+import type { Attempt } from './attempt.js';
 import { isShortage } from './decide.js';
 import type { EventRegistry, PathHint } from './eventRegistry.js';
 import { type FastBatch, sellFast } from './fastPath.js';
@@ -15,20 +15,6 @@ import { GroupCommit } from './groupCommit.js';
 import { type LockedAnswer, sellLocked } from './lockedPath.js';
 import { refuseBySnapshot } from './snapshotPath.js';
 import type { Outcome, PurchaseRequest, Rules } from './types.js';
-
-/** One event's batch on its way. Waits for a connection first, and much may have happened when it gets one. */
-export interface Attempt {
-  readonly eventId: string;
-  readonly requests: readonly PurchaseRequest[];
-  /** What may have become of earlier attempts at this batch. */
-  readonly doubt: Doubt;
-  /** Whether an earlier attempt failed, in doubt or not. */
-  readonly failedBefore: boolean;
-  /** A transaction is about to carry it. @returns the requests for which it is not too late */
-  begin(): readonly PurchaseRequest[];
-  /** That transaction changed nothing, and never will. */
-  undone(): void;
-}
 
 export interface PathLimits {
   /** Tickets of one statement, of all events in it. */
@@ -38,6 +24,11 @@ export interface PathLimits {
 }
 
 export type Path = 'fast' | 'snapshot' | 'locked';
+
+export interface PathObserver {
+  /** A transaction is over, well or not. @param tookMs in the database */
+  ended(path: Path, tookMs: number): void;
+}
 
 /** The largest purchase that can be granted. */
 const largestPurchase = 1_000;
@@ -53,24 +44,23 @@ interface FastAttempt {
 export class Paths {
   readonly #pool: Pool;
   readonly #events: EventRegistry;
-  readonly #onEnd: (path: Path, tookMs: number) => void;
+  readonly #observer: PathObserver;
   readonly #fastBatches: GroupCommit<'fast', FastAttempt, Outcome[] | undefined>;
   readonly #snapshots = inTurn(1);
   readonly #locked: InTurn;
   readonly #heldRows = inTurn(1);
 
-  /** @param onEnd told of every transaction, well ended or not: its path, and how long it was in the database */
-  constructor(pool: Pool, events: EventRegistry, limits: PathLimits, onEnd: (path: Path, tookMs: number) => void) {
+  constructor(pool: Pool, events: EventRegistry, limits: PathLimits, observer: PathObserver) {
     this.#pool = pool;
     this.#events = events;
-    this.#onEnd = onEnd;
+    this.#observer = observer;
     // One connection reads snapshots, one waits for rows that others hold, and of the rest half is for the locked path.
     const lockedMax = Math.max(1, Math.floor((limits.connectionsMax - 2) / 2));
     const fastMax = limits.connectionsMax - 2 - lockedMax;
     this.#locked = inTurn(lockedMax);
     this.#fastBatches = new GroupCommit({
       run: (_key, attempts) => this.#sellFast(attempts),
-      weigh: ({ attempt }) => attempt.requests.reduce((sum, request) => sum + weightOf(request), 0),
+      weigh: ({ attempt }) => attempt.batch.reduce((sum, { request }) => sum + weightOf(request), 0),
       batchSizeMax: eventsMax,
       batchWeightMax: limits.batchTicketsMax,
       inFlightMax: fastMax,
@@ -104,7 +94,7 @@ export class Paths {
     const rules = this.#events.rulesOf(attempt.eventId);
     if (!rules) return undefined;
     const outcomes = await this.#fastBatches.submit('fast', { attempt, rules });
-    if (!outcomes) attempt.undone();
+    if (!outcomes) attempt.end(attempt.doubt);
     return outcomes;
   }
 
@@ -122,7 +112,7 @@ export class Paths {
       const requests = attempt.begin();
       return requests.length === 0 ? [] : this.#timed('snapshot', () => refuseBySnapshot(this.#pool, attempt.eventId, requests));
     });
-    if (!outcomes) attempt.undone();
+    if (!outcomes) attempt.end(attempt.doubt);
     return outcomes;
   }
 
@@ -143,7 +133,7 @@ export class Paths {
     try {
       return await work();
     } finally {
-      this.#onEnd(path, performance.now() - beganAtMs);
+      this.#observer.ended(path, performance.now() - beganAtMs);
     }
   }
 }

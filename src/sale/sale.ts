@@ -1,16 +1,18 @@
 /**
  * START HERE. A purchase comes in as a request and leaves as an outcome:
  *
- *     sell: admit (bounded line, deadline) → group commit → a batch, one of three ways → one outcome per request, in order
+ *     sell: admission (bounds, deadline) → queue → a batch of everything in it → an attempt → a path → one outcome per request
  *
- * Nothing here outlives the process or must: any replica can answer, and whatever was answered is in Postgres.
+ * Every path asks `decide`, the only place where the rules are written. Nothing here outlives the process, or must: any replica
+ * can answer, and whatever was answered is in Postgres.
  */
 import type { Pool } from '../db/client.js';
 import type { Fault } from '../db/faults.js';
 import { Admission, type AdmissionLimits } from './admission.js';
-import { type Entry, resolve, type Resolution, type Resolved } from './batch.js';
+import { Batches, type Resolved } from './batch.js';
 import type { EventRegistry } from './eventRegistry.js';
 import { GroupCommit } from './groupCommit.js';
+import { PurchaseInProgress } from './inProgress.js';
 import { type Path, Paths, weightOf } from './pathChoice.js';
 import type { Outcome, OverloadReason, PurchaseRequest } from './types.js';
 
@@ -59,65 +61,45 @@ export interface Sale {
 /** @param events what is known of them; shared with whatever looks events up */
 export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
-
-  const paths = new Paths(pool, events, limits, (path, tookMs) => {
-    observer.ended(path, tookMs);
-  });
-  const overloaded = (retryAfterSeconds: number, reason: OverloadReason): Outcome => ({ kind: 'overloaded', reason, retryAfterSeconds });
-
-  /** At the deadline: refused if no transaction carries the request, unknown, and never "failed", if one may have. */
-  function late({ request, place }: Entry): Outcome {
-    const retryAfterSeconds = admission.retryAfterSeconds();
-    if (!place.started) return overloaded(retryAfterSeconds, place.isGone() ? 'client gone' : 'too late');
-    return { kind: 'outcome-unknown', purchaseId: request.purchaseId, retryAfterSeconds };
-  }
-
-  const resolution: Resolution = {
-    sellBy: (attempt) => paths.sell(attempt),
-    isTooLateToBegin: (place) => admission.isTooLateToBegin(place),
-    late,
-    onBegin: (entries) => {
-      observer.began(entries.length, performance.now() - (entries[0]?.place.admittedAtMs ?? 0));
-    },
-    onFault: (fault, error) => {
-      observer.fault(fault, error);
-    },
-  };
-  const line = new GroupCommit<string, Entry, Resolved>({
-    run: (eventId, entries) => resolve(resolution, eventId, entries),
-    expired: (entry) => (admission.isTooLateToBegin(entry.place) ? late(entry) : undefined),
+  const batches = new Batches(new Paths(pool, events, limits, observer), observer);
+  const queue = new GroupCommit<string, PurchaseInProgress, Resolved>({
+    run: (eventId, batch) => batches.sell(eventId, batch),
+    expired: (inProgress) => (inProgress.mayBegin('not committed') ? undefined : inProgress.answerLate()),
     weigh: ({ request }) => weightOf(request),
     batchSizeMax: limits.batchRequestsMax,
     batchWeightMax: limits.batchTicketsMax,
     inFlightPerKeyMax: 1,
   });
+  const progress = { deadlineMs: limits.deadlineMs, retryAfterSeconds: () => admission.retryAfterSeconds() };
+
+  async function answer(eventId: string, request: PurchaseRequest, isGone?: () => boolean): Promise<Resolved> {
+    const reason = admission.refuses(eventId);
+    if (reason !== undefined) return { kind: 'overloaded', reason, retryAfterSeconds: admission.shed() };
+    const inProgress = new PurchaseInProgress(request, progress, isGone);
+    return admission.serve(eventId, queue.submit(eventId, inProgress), () => inProgress.answerLate());
+  }
 
   return {
     sell: async (eventId, request, isGone) => {
-      const answer = await admission.admit<Resolved>(eventId, {
-        serve: (place) => line.submit(eventId, { request, place }),
-        shed: overloaded,
-        late: (place) => late({ request, place }),
-        isGone,
-      });
-      if (answer.kind === 'failed') throw answer.error;
-      if (answer.kind === 'overloaded') observer.refused(answer.reason);
-      observer.outcome(answer.kind, answer.kind === 'sold' && answer.replayed);
-      return answer;
+      const outcome = await answer(eventId, request, isGone);
+      if (outcome.kind === 'failed') throw outcome.error;
+      if (outcome.kind === 'overloaded') observer.refused(outcome.reason);
+      observer.outcome(outcome.kind, outcome.kind === 'sold' && outcome.replayed);
+      return outcome;
     },
     refuses: (eventId, isLate) => {
       const reason =
-        admission.refuses(eventId) ?? (isLate && line.waitingFor(eventId) > limits.batchRequestsMax ? 'event loop lag' : undefined);
+        admission.refuses(eventId) ?? (isLate && queue.waitingFor(eventId) > limits.batchRequestsMax ? 'event loop lag' : undefined);
       if (reason === undefined) return undefined;
       observer.refused(reason);
       observer.outcome('overloaded', false);
       return admission.shed();
     },
     get waiting() {
-      return line.waiting;
+      return queue.waiting;
     },
     get inFlight() {
-      return line.inFlight;
+      return queue.inFlight;
     },
     close: () => admission.close(),
   };

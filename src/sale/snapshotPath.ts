@@ -4,8 +4,9 @@
  */
 import type { Pool } from '../db/client.js';
 import { readSnapshot } from '../sql/readSnapshot.js';
-import { AttemptFault, keysOf } from './attempt.js';
+import { AttemptFault } from './attempt.js';
 import { decide } from './decide.js';
+import { keysOf } from './outcomes.js';
 import type { Outcome, PurchaseRequest } from './types.js';
 
 /**

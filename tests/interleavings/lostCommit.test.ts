@@ -10,7 +10,7 @@ import type { Pool } from '../../src/db/client.js';
 import { classify } from '../../src/db/faults.js';
 import { PrismaClient } from '../../src/generated/prisma/client.js';
 import type { PurchaseRequest } from '../../src/sale/types.js';
-import { toNewPurchase } from '../../src/sale/attempt.js';
+import { toNewPurchase } from '../../src/sale/outcomes.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { recordPurchases } from '../../src/sql/recordPurchases.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';

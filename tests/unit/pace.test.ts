@@ -65,32 +65,31 @@ test('a line may be as long as is served in the time that the last one in it may
   const admission = new Admission<string>({ lineMax: 10_000, lineMaxPerKey: 5_000, lineMinPerKey: 10, waitMs: 500, deadlineMs: 60_000 });
   const admitted: (() => void)[] = [];
   const admit = () =>
-    admission.admit('a', {
-      serve: () =>
-        new Promise<string>((resolve) => {
-          admitted.push(() => {
-            resolve('served');
-          });
-        }),
-      shed: (_seconds, reason) => reason,
-      late: () => 'late',
-    });
+    void admission.serve(
+      'a',
+      new Promise<string>((resolve) => {
+        admitted.push(() => {
+          resolve('served');
+        });
+      }),
+      () => 'late',
+    );
   const fill = () => {
-    while (admission.refuses('a') === undefined) void admit();
+    while (admission.refuses('a') === undefined) admit();
   };
   const serveAndWait = async (count: number) => {
     for (const done of admitted.splice(0, count)) done();
     await jest.advanceTimersByTimeAsync(250);
   };
-  for (let index = 0; index < 1_750; index += 1) void admit();
+  for (let index = 0; index < 1_750; index += 1) admit();
   for (let window = 0; window < 4; window += 1) await serveAndWait(250); // 1,000 a second, so that 500 may wait
-  await expect(admit()).resolves.toBe('event line full');
+  expect(admission.refuses('a')).toBe('event line full');
   await serveAndWait(250);
   fill();
   expect(admission.total).toBe(500);
   for (let window = 0; window < 20; window += 1) {
     await serveAndWait(0);
-    await expect(admit()).resolves.toBe('event line full');
+    expect(admission.refuses('a')).toBe('event line full');
   }
   for (const done of admitted.splice(0, 495)) done(); // hardly anything was served for five seconds
   await jest.advanceTimersByTimeAsync(0);
