@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { GroupCommit } from '../sale/groupCommit.js';
+import { Batcher } from '../concurrency/batcher.js';
 import { overloaded } from './problems.js';
 
 /** Wraps one handler; all that are wrapped by it share the bounds. */
@@ -26,14 +26,14 @@ interface Waiting {
  */
 export function bounded({ inProgressMax, atOnceMax, waitMs }: Bounds, onRefused: () => void): Bounded {
   let inProgress = 0;
-  const line = new GroupCommit<'all', Waiting, 'served' | 'late'>({
+  const line = new Batcher<'all', Waiting, 'served' | 'late'>({
     run: async (_all, turns) => {
       await Promise.all(turns.map(({ serve }) => serve()));
       return turns.map(() => 'served');
     },
     expired: ({ untilMs }) => (performance.now() > untilMs ? 'late' : undefined),
     batchSizeMax: 1,
-    inFlightPerKeyMax: atOnceMax,
+    runningPerKeyMax: atOnceMax,
   });
 
   function refusal(): Error {

@@ -1,7 +1,7 @@
 /** What the program tells Prometheus. No label has an event's or a buyer's id: their number has no bound. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { GroupCommit } from '../sale/groupCommit.js';
+import { Batcher } from '../concurrency/batcher.js';
 import type { SaleObserver } from '../sale/sale.js';
 
 export interface Metrics {
@@ -114,7 +114,7 @@ const renderEveryMs = 50;
 /** @returns the registry as text; those who ask meanwhile share the next rendering, so that nobody gets an older one */
 function sharedText(registry: Registry): () => Promise<string> {
   let renderedAtMs = -Infinity;
-  const line = new GroupCommit<'all', undefined, string>({
+  const line = new Batcher<'all', undefined, string>({
     run: async (_all, callers) => {
       await pause(Math.max(0, renderedAtMs + renderEveryMs - performance.now()));
       renderedAtMs = performance.now();
@@ -122,7 +122,6 @@ function sharedText(registry: Registry): () => Promise<string> {
       return callers.map(() => text);
     },
     batchSizeMax: Infinity,
-    inFlightPerKeyMax: 1,
   });
   return () => line.submit('all', undefined);
 }

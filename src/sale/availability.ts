@@ -6,8 +6,8 @@
  */
 import type { Pool } from '../db/client.js';
 import { readEvents, type EventRow } from '../sql/readEvents.js';
+import { Batcher } from '../concurrency/batcher.js';
 import { Admission, type AdmissionLimits } from './admission.js';
-import { GroupCommit } from './groupCommit.js';
 
 export type ReadOutcome =
   | { readonly kind: 'found'; readonly event: EventRow }
@@ -30,7 +30,7 @@ const everyEvent = 'every event';
 /** @param onRefused told of each read that was refused */
 export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRefused: () => void): Availability {
   const admission = new Admission<string>(limits);
-  const queue = new GroupCommit<string, string, ReadOutcome>({
+  const queue = new Batcher<string, string, ReadOutcome>({
     run: async (_key, eventIds) => {
       const events = await readEvents(pool.prisma, [...new Set(eventIds)]);
       const byId = new Map(events.map((event) => [event.id, event]));
@@ -40,8 +40,7 @@ export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRef
       });
     },
     batchSizeMax: limits.batchReadsMax,
-    inFlightMax: limits.queriesInFlightMax,
-    inFlightPerKeyMax: limits.queriesInFlightMax,
+    runningPerKeyMax: limits.queriesInFlightMax,
   });
 
   const overloaded = (retryAfterSeconds: number): ReadOutcome => {

@@ -14,7 +14,7 @@
  *      7 rounds   0.70  BEGIN, this statement, COMMIT
  *                 0.66  the locked path: BEGIN, lock, read, write, COMMIT
  *      4 rounds   0.93  this statement alone, prepared (db/client.ts)
- *      9 rounds   0.83  this statement, started at the end of the event loop's turn (groupCommit.ts)
+ *      9 rounds   0.83  this statement, started at the end of the event loop's turn (concurrency/batcher.ts)
  *                 0.80  the same, started at once
  *
  * A hundred hot events, as a share of what one sells (5 rounds): 0.96 sharing statements, 0.72 with one for each event.

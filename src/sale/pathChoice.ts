@@ -5,13 +5,14 @@
  *
  * Each path has connections of its own, so that a row that another session keeps locked holds up only what must wait for it.
  */
+import { Batcher } from '../concurrency/batcher.js';
+import { semaphore, type Semaphore } from '../concurrency/semaphore.js';
 import type { Pool } from '../db/client.js';
 import { classify } from '../db/faults.js';
 import type { Attempt } from './attempt.js';
 import { isShortage } from './decide.js';
 import type { EventRegistry, PathHint } from './eventRegistry.js';
 import { type FastBatch, sellFast } from './fastPath.js';
-import { GroupCommit } from './groupCommit.js';
 import { type LockedAnswer, sellLocked } from './lockedPath.js';
 import { refuseBySnapshot } from './snapshotPath.js';
 import type { Outcome, PurchaseRequest, Rules } from './types.js';
@@ -45,10 +46,10 @@ export class Paths {
   readonly #pool: Pool;
   readonly #events: EventRegistry;
   readonly #observer: PathObserver;
-  readonly #fastBatches: GroupCommit<'fast', FastAttempt, Outcome[] | undefined>;
-  readonly #snapshots = inTurn(1);
-  readonly #locked: InTurn;
-  readonly #heldRows = inTurn(1);
+  readonly #fastBatches: Batcher<'fast', FastAttempt, Outcome[] | undefined>;
+  readonly #snapshots = semaphore(1);
+  readonly #locked: Semaphore;
+  readonly #heldRows = semaphore(1);
 
   constructor(pool: Pool, events: EventRegistry, limits: PathLimits, observer: PathObserver) {
     this.#pool = pool;
@@ -57,14 +58,13 @@ export class Paths {
     // One connection reads snapshots, one waits for rows that others hold, and of the rest half is for the locked path.
     const lockedMax = Math.max(1, Math.floor((limits.connectionsMax - 2) / 2));
     const fastMax = limits.connectionsMax - 2 - lockedMax;
-    this.#locked = inTurn(lockedMax);
-    this.#fastBatches = new GroupCommit({
+    this.#locked = semaphore(lockedMax);
+    this.#fastBatches = new Batcher({
       run: (_key, attempts) => this.#sellFast(attempts),
       weigh: ({ attempt }) => attempt.batch.reduce((sum, { request }) => sum + weightOf(request), 0),
       batchSizeMax: eventsMax,
       batchWeightMax: limits.batchTicketsMax,
-      inFlightMax: fastMax,
-      inFlightPerKeyMax: fastMax,
+      runningPerKeyMax: fastMax,
     });
   }
 
@@ -108,7 +108,7 @@ export class Paths {
   }
 
   async #bySnapshot(attempt: Attempt): Promise<Outcome[] | undefined> {
-    const outcomes = await this.#snapshots(attempt.eventId, async () => {
+    const outcomes = await this.#snapshots(async () => {
       const requests = attempt.begin();
       return requests.length === 0 ? [] : this.#timed('snapshot', () => refuseBySnapshot(this.#pool, attempt.eventId, requests));
     });
@@ -118,7 +118,7 @@ export class Paths {
 
   async #behindLock(attempt: Attempt, hint: PathHint): Promise<Outcome[]> {
     const turn = hint === 'row held' ? this.#heldRows : this.#locked;
-    const { outcomes, rules } = await turn(attempt.eventId, async (): Promise<LockedAnswer> => {
+    const { outcomes, rules } = await turn(async (): Promise<LockedAnswer> => {
       const requests = attempt.begin();
       if (requests.length === 0) return { outcomes: [], rules: undefined };
       const fence = attempt.doubt === 'in doubt and unfenced';
@@ -136,19 +136,6 @@ export class Paths {
       this.#observer.ended(path, performance.now() - beganAtMs);
     }
   }
-}
-
-type InTurn = <T>(eventId: string, job: () => Promise<T>) => Promise<T>;
-
-/** One batch, one transaction, one connection, and so many of those at once. */
-function inTurn(atOnceMax: number): InTurn {
-  const turns = new GroupCommit<string, () => Promise<unknown>, unknown>({
-    run: async (_eventId, jobs) => Promise.all(jobs.map((job) => job())),
-    batchSizeMax: 1,
-    inFlightMax: atOnceMax,
-    inFlightPerKeyMax: 1,
-  });
-  return async (eventId, job) => turns.submit(eventId, job) as ReturnType<typeof job>;
 }
 
 /** A request that is too large for every event weighs no more than one that may be granted. */

@@ -6,12 +6,12 @@
  * Every path asks `decide`, the only place where the rules are written. Nothing here outlives the process, or must: any replica
  * can answer, and whatever was answered is in Postgres.
  */
+import { Batcher } from '../concurrency/batcher.js';
 import type { Pool } from '../db/client.js';
 import type { Fault } from '../db/faults.js';
 import { Admission, type AdmissionLimits } from './admission.js';
 import { Batches, type Resolved } from './batch.js';
 import type { EventRegistry } from './eventRegistry.js';
-import { GroupCommit } from './groupCommit.js';
 import { PurchaseInProgress } from './inProgress.js';
 import { type Path, Paths, weightOf } from './pathChoice.js';
 import type { Outcome, OverloadReason, PurchaseRequest } from './types.js';
@@ -62,13 +62,12 @@ export interface Sale {
 export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
   const batches = new Batches(new Paths(pool, events, limits, observer), observer);
-  const queue = new GroupCommit<string, PurchaseInProgress, Resolved>({
+  const queue = new Batcher<string, PurchaseInProgress, Resolved>({
     run: (eventId, batch) => batches.sell(eventId, batch),
     expired: (inProgress) => (inProgress.mayBegin('not committed') ? undefined : inProgress.answerLate()),
     weigh: ({ request }) => weightOf(request),
     batchSizeMax: limits.batchRequestsMax,
     batchWeightMax: limits.batchTicketsMax,
-    inFlightPerKeyMax: 1,
   });
   const progress = { deadlineMs: limits.deadlineMs, retryAfterSeconds: () => admission.retryAfterSeconds() };
 
@@ -99,7 +98,7 @@ export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits
       return queue.waiting;
     },
     get inFlight() {
-      return queue.inFlight;
+      return queue.running;
     },
     close: () => admission.close(),
   };

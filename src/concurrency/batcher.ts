@@ -1,0 +1,181 @@
+/**
+ * Requests for one key that arrive while that key's batch is running wait in a queue; when it is done, the next batch takes the
+ * whole queue, up to a limit. There is no timer: an idle key's first request starts at the end of the turn of the event loop
+ * in which it arrived, and batches grow by themselves with the load. Databases group the commits of many sessions into one
+ * flush the same way (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984).
+ */
+
+/**
+ * Results delivered in one turn of the event loop, at least; and the turns over which more are spread. Answers by the hundred
+ * bring requests by the hundred, and a turn takes 25 ms (4,000 connections; 6 to 9 ms in slices).
+ */
+const deliveredPerTurnMin = 64;
+const deliveredOverTurns = 32;
+
+export interface BatcherOptions<K, Q, R> {
+  /** Serves a batch: one result per request, in their order. A rejection is every request's rejection. */
+  readonly run: (key: K, batch: readonly Q[]) => Promise<readonly R[]>;
+  /** Asked as a request would enter a batch; a result is its answer, and it enters none. */
+  readonly expired?: (request: Q) => R | undefined;
+  /** What a request counts for towards `batchWeightMax`; 1 by default. A single request always fits. */
+  readonly weigh?: (request: Q) => number;
+  readonly batchSizeMax: number;
+  readonly batchWeightMax?: number;
+  /** Batches of one key that may run at once; 1 by default. */
+  readonly runningPerKeyMax?: number;
+}
+
+interface Waiting<Q, R> {
+  readonly request: Q;
+  readonly resolve: (result: R) => void;
+  readonly reject: (fault: unknown) => void;
+}
+
+/** The requests that wait for one key, in order of arrival. Exists only while one waits or a batch runs. */
+interface Queue<K, Q, R> {
+  readonly key: K;
+  waiting: Waiting<Q, R>[];
+  running: number;
+}
+
+export class Batcher<K, Q, R> {
+  readonly #options: BatcherOptions<K, Q, R>;
+  readonly #queues = new Map<K, Queue<K, Q, R>>();
+  /** Queues that may start a batch. */
+  readonly #ready = new Set<Queue<K, Q, R>>();
+  /** Results that wait to be delivered, in order. */
+  readonly #undelivered: (() => void)[] = [];
+  #running = 0;
+  #waiting = 0;
+  #starting = false;
+
+  constructor(options: BatcherOptions<K, Q, R>) {
+    this.#options = options;
+  }
+
+  /** Requests in queues, not yet in a batch. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** The same of one key. */
+  waitingFor(key: K): number {
+    return this.#queues.get(key)?.waiting.length ?? 0;
+  }
+
+  /** Batches that run. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Joins the queue of `key`; resolves with this request's own result. */
+  submit(key: K, request: Q): Promise<R> {
+    return new Promise((resolve, reject) => {
+      let queue = this.#queues.get(key);
+      if (!queue) {
+        queue = { key, waiting: [], running: 0 };
+        this.#queues.set(key, queue);
+      }
+      queue.waiting.push({ request, resolve, reject });
+      this.#waiting += 1;
+      this.#markIfReady(queue);
+      this.#startBatchesSoon();
+    });
+  }
+
+  #markIfReady(queue: Queue<K, Q, R>): void {
+    const { runningPerKeyMax = 1 } = this.#options;
+    if (queue.waiting.length > 0 && queue.running < runningPerKeyMax) this.#ready.add(queue);
+  }
+
+  /** At the end of this turn of the event loop, so that requests that arrive in the same turn go together. */
+  #startBatchesSoon(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    setImmediate(() => {
+      this.#starting = false;
+      this.#startBatches();
+    });
+  }
+
+  #startBatches(): void {
+    for (const queue of this.#ready) {
+      this.#ready.delete(queue);
+      const batch = this.#cut(queue);
+      if (batch.length > 0) void this.#serve(queue, batch);
+      this.#markIfReady(queue);
+      this.#forgetIfIdle(queue);
+    }
+  }
+
+  /** Takes the next batch off the queue, and answers the requests that have expired. */
+  #cut(queue: Queue<K, Q, R>): Waiting<Q, R>[] {
+    const { batchSizeMax, batchWeightMax = Infinity, weigh = () => 1, expired = () => undefined } = this.#options;
+    const batch: Waiting<Q, R>[] = [];
+    let weight = 0;
+    let taken = 0;
+    for (const next of queue.waiting) {
+      const late = expired(next.request);
+      if (late === undefined) {
+        weight += weigh(next.request);
+        if (batch.length > 0 && (batch.length >= batchSizeMax || weight > batchWeightMax)) break;
+        batch.push(next);
+      } else {
+        next.resolve(late);
+      }
+      taken += 1;
+    }
+    queue.waiting = queue.waiting.slice(taken);
+    this.#waiting -= taken;
+    return batch;
+  }
+
+  async #serve(queue: Queue<K, Q, R>, batch: readonly Waiting<Q, R>[]): Promise<void> {
+    queue.running += 1;
+    this.#running += 1;
+    const deliver = await this.#run(queue.key, batch);
+    queue.running -= 1;
+    this.#running -= 1;
+    this.#markIfReady(queue);
+    this.#forgetIfIdle(queue);
+    this.#startBatches(); // first, so that the next batch is on its way while the results of this one are delivered
+    batch.forEach((waiting, index) => {
+      this.#undelivered.push(() => {
+        deliver(waiting, index);
+      });
+    });
+    if (this.#undelivered.length === batch.length) this.#deliverSlice(); // otherwise a delivery is under way
+  }
+
+  /** @returns what gives each request its result, or the fault of all */
+  async #run(key: K, batch: readonly Waiting<Q, R>[]): Promise<(waiting: Waiting<Q, R>, index: number) => void> {
+    const requests = batch.map((waiting) => waiting.request);
+    try {
+      const results = await this.#options.run(key, requests);
+      if (results.length !== batch.length) {
+        throw new Error(`a batch of ${String(batch.length)} came back with ${String(results.length)} results`);
+      }
+      return (waiting, index) => {
+        waiting.resolve(results[index] as R);
+      };
+    } catch (fault) {
+      return (waiting) => {
+        waiting.reject(fault);
+      };
+    }
+  }
+
+  /** Delivers a slice of the results in each turn of the event loop: between them probes and new requests are served. */
+  #deliverSlice(): void {
+    const count = Math.max(deliveredPerTurnMin, Math.ceil(this.#undelivered.length / deliveredOverTurns));
+    for (const deliver of this.#undelivered.splice(0, count)) deliver();
+    if (this.#undelivered.length === 0) return;
+    setImmediate(() => {
+      this.#deliverSlice();
+    });
+  }
+
+  #forgetIfIdle(queue: Queue<K, Q, R>): void {
+    if (queue.waiting.length === 0 && queue.running === 0) this.#queues.delete(queue.key);
+  }
+}
