@@ -81,6 +81,13 @@ const environment = z.object({
   PURCHASE_DEADLINE_MS: milliseconds(5_000),
   /** A whole HTTP request, from its first byte to its last: cuts off clients that send slowly. */
   REQUEST_TIMEOUT_MS: milliseconds(10_000),
+  /**
+   * How old an answer may be that rests on a read, if a failover happened meanwhile: so often a connection in use proves by a tiny
+   * commit that its server is the primary. Shorter than any cluster takes to notice that its primary is gone, and then no such answer is given.
+   */
+  READ_FENCE_MS: milliseconds(500),
+  /** Where the standby is asynchronous, that commit proves nothing. A connection is replaced at this age, and follows the address. */
+  CONNECTION_AGE_MAX_MS: milliseconds(60_000),
   /** Opening a connection to Postgres; shorter than Prisma's wait, so that a request that gave up opens nothing later. */
   CONNECT_TIMEOUT_MS: milliseconds(1_500),
   /** Counting the tickets of an event with ten million of them takes a few seconds. */
@@ -102,6 +109,8 @@ const ladder = [
   ['PURCHASE_DEADLINE_MS', 'REQUEST_TIMEOUT_MS'],
   ['REQUEST_TIMEOUT_MS', 'KEEP_ALIVE_TIMEOUT_MS'],
   ['CONNECT_TIMEOUT_MS', 'STATEMENT_TIMEOUT_MS'],
+  ['READ_FENCE_MS', 'CLIENT_DEADLINE_MS'],
+  ['CLIENT_DEADLINE_MS', 'CONNECTION_AGE_MAX_MS'],
   ['STATEMENT_TIMEOUT_MS', 'AUDIT_TIMEOUT_MS'],
   ['AUDIT_TIMEOUT_MS', 'SOCKET_TIMEOUT_MS'],
   ['LINE_WAIT_MS', 'PURCHASE_DEADLINE_MS'],

@@ -4,7 +4,7 @@ import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
 import { createApp } from './app.js';
 import type { Config } from './config.js';
-import { openPool, type PoolLimits } from './db/client.js';
+import { ConnectionGroup, openPool, type PoolLimits } from './db/client.js';
 import { createReadiness, type Readiness } from './db/readiness.js';
 import { limitConnections } from './http/connections.js';
 import { createExpressServer } from './http/expressServer.js';
@@ -151,12 +151,15 @@ function openPools(config: Config, url: string) {
     statementTimeoutMs: config.STATEMENT_TIMEOUT_MS,
     transactionTimeoutMs: config.TRANSACTION_TIMEOUT_MS,
     clientDeadlineMs: config.CLIENT_DEADLINE_MS,
+    readFenceMs: config.READ_FENCE_MS,
+    connectionAgeMaxMs: config.CONNECTION_AGE_MAX_MS,
   };
+  const group = new ConnectionGroup();
   const auditMs = config.AUDIT_TIMEOUT_MS;
   const patient = { statementTimeoutMs: auditMs, transactionTimeoutMs: auditMs + 1_000, clientDeadlineMs: auditMs + 2_000 };
   return {
-    sale: openPool(url, 'onsale sale', limits),
-    reads: openPool(url, 'onsale reads', { ...limits, connectionsMax: config.READ_CONNECTIONS_MAX }),
-    admin: openPool(url, 'onsale admin', { ...limits, connectionsMax: config.ADMIN_CONNECTIONS_MAX, ...patient }),
+    sale: openPool(url, 'onsale sale', limits, group),
+    reads: openPool(url, 'onsale reads', { ...limits, connectionsMax: config.READ_CONNECTIONS_MAX }, group),
+    admin: openPool(url, 'onsale admin', { ...limits, connectionsMax: config.ADMIN_CONNECTIONS_MAX, ...patient }, group),
   };
 }

@@ -38,6 +38,8 @@ async function oneByOne() {
     statementTimeoutMs: 60_000,
     transactionTimeoutMs: 60_000,
     clientDeadlineMs: 60_000,
+    readFenceMs: 60_000,
+    connectionAgeMaxMs: 3_600_000,
   });
   return (eventId, request) =>
     prisma.$transaction(

@@ -4,22 +4,24 @@
  */
 import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
-import pg from 'pg';
 import { PrismaClient } from '../generated/prisma/client.js';
 import { UnusableDatabaseFault } from './faults.js';
-import { safeClients } from './safeClient.js';
+import { SessionPool } from './pool.js';
+import { ConnectionGroup, type ConnectionLimits, type SafeClient, safeClients } from './safeClient.js';
+
+export { ConnectionGroup } from './safeClient.js';
 
 export type { PrismaClient } from '../generated/prisma/client.js';
 /** What a statement runs on: a client, or the transaction it is part of. */
 export type Queryable = Pick<PrismaClient, '$queryRaw'>;
 
-export interface PoolLimits {
+export interface PoolLimits extends ConnectionLimits {
   readonly connectionsMax: number;
   readonly connectTimeoutMs: number;
+  readonly connectionAgeMaxMs: number;
   readonly lockTimeoutMs: number;
   readonly statementTimeoutMs: number;
   readonly transactionTimeoutMs: number;
-  readonly clientDeadlineMs: number;
 }
 
 export interface Pool {
@@ -28,11 +30,15 @@ export interface Pool {
   readonly transaction: { readonly maxWait: number; readonly timeout: number };
   readonly connectionsMax: number;
   readonly inUse: () => number;
-  /** Gives up the idle connections; the next query opens another, to whatever the address leads to by then. */
+  /** Gives up the idle connections of the whole group; the next query opens another, to whatever the address leads to by then. */
   readonly renew: () => void;
+  /** How long a fence of the group has been waiting: the server may not be the primary any more. */
+  readonly fenceWaitMs: () => number;
   /** Waits a moment for queries under way, and for none of which nobody waits any more: an audit may take half a minute. */
   close(): Promise<void>;
 }
+
+type Session = Pick<SafeClient, 'queryUnfenced'>;
 
 const closePatienceMs = 1_000;
 /** Prepared statements of one session; the program has about twenty. */
@@ -42,19 +48,21 @@ const statementsMax = 100;
  * Opens nothing yet: connections come with the first query.
  *
  * @param applicationName shown in pg_stat_activity
+ * @param group of the pools whose connections leave a server together
  */
-export function openPool(url: string, applicationName: string, limits: PoolLimits): Pool {
-  const clients = safeClients(limits.clientDeadlineMs);
-  const pool = new pg.Pool({
+export function openPool(url: string, applicationName: string, limits: PoolLimits, group = new ConnectionGroup()): Pool {
+  const clients = safeClients(group, limits);
+  const pool = new SessionPool({
     connectionString: url,
     application_name: applicationName,
     Client: clients.Client,
     max: limits.connectionsMax,
     connectionTimeoutMillis: limits.connectTimeoutMs,
     idleTimeoutMillis: 60_000,
+    maxLifetimeSeconds: limits.connectionAgeMaxMs / 1_000,
     keepAlive: true,
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the pool waits for the promise; only its types do not say so
-    onConnect: (client) => prepareSession(client, limits),
+    onConnect: (client) => prepareSession(client as unknown as Session, limits),
   });
   pool.on('error', () => {
     // An idle connection was lost; the pool has already dropped it, and the next query opens another.
@@ -65,7 +73,10 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     transaction: { maxWait: limits.connectTimeoutMs + 500, timeout: limits.clientDeadlineMs + limits.transactionTimeoutMs },
     connectionsMax: limits.connectionsMax,
     inUse: () => pool.totalCount - pool.idleCount,
-    renew: clients.renew,
+    renew: () => {
+      group.renew();
+    },
+    fenceWaitMs: () => group.fenceWaitMs(),
     close: async () => {
       const timer = setTimeout(clients.abandon, closePatienceMs);
       await prisma.$disconnect();
@@ -98,8 +109,8 @@ function nameStatements(): (query: { sql: string }) => string {
  * local times for UTC. Not as start-up parameters: poolers refuse or drop those, older versions do not know the last limit, and
  * a URL may set the time zone too.
  */
-async function prepareSession(client: pg.ClientBase, limits: PoolLimits): Promise<void> {
-  const { rows } = await client.query<{ readOnly: boolean }>(
+async function prepareSession(client: Session, limits: PoolLimits): Promise<void> {
+  const [session] = await client.queryUnfenced<{ readOnly: boolean }>(
     `SELECT current_setting('transaction_read_only')::boolean AS "readOnly",
             set_config('TimeZone', 'UTC', false),
             set_config('lock_timeout', $1, false),
@@ -109,5 +120,5 @@ async function prepareSession(client: pg.ClientBase, limits: PoolLimits): Promis
                  THEN set_config('transaction_timeout', $3, false) END`,
     [limits.lockTimeoutMs, limits.statementTimeoutMs, limits.transactionTimeoutMs].map(String),
   );
-  if (rows[0]?.readOnly !== false) throw new UnusableDatabaseFault('the database takes no writes: it can sell nothing');
+  if (session?.readOnly !== false) throw new UnusableDatabaseFault('the database takes no writes: it can sell nothing');
 }

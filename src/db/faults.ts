@@ -3,6 +3,8 @@
  * Prisma's, a driver adapter's error, a plain Error), so it is dug out here and nowhere else.
  */
 
+import pg from 'pg';
+
 export interface Fault {
   readonly sqlState: string | undefined;
   /** The condition's name in Postgres's manual (appendix A), or what the connection did. */
@@ -48,6 +50,9 @@ const transientStates: Readonly<Record<string, string>> = {
  */
 const undoneStates = /^(22|23|25|28|3D|40|42|55)|^(53300|57014|57P03)$/;
 
+/** Data, constraint, lock and cancel errors, and mistakes in a statement: they end a statement, and never its session. */
+const statementStates = /^(21|22|23|40|42|55|P0)|^57014$/;
+
 /** A commit that was none: COMMIT answered with ROLLBACK, or a wait for the standby that was cancelled. */
 export class CommitFault extends Error {
   override readonly name = 'CommitFault';
@@ -56,6 +61,11 @@ export class CommitFault extends Error {
 /** A reply that did not come in time; the connection is gone. */
 export class ClientDeadlineFault extends Error {
   override readonly name = 'ClientDeadlineFault';
+}
+
+/** A reply came, and its server did not prove that it is still the primary: of a write, it is not known whether it happened. */
+export class FenceFault extends Error {
+  override readonly name = 'FenceFault';
 }
 
 /** The database cannot be used for sales: it takes no writes. */
@@ -74,7 +84,8 @@ export function classify(error: unknown): Fault {
   const state = causes.map(sqlStateOf).find((found) => found !== undefined);
   if (state !== undefined) {
     const name = transientStates[state];
-    return { sqlState: state, name: name ?? messageOf(causes), transient: name !== undefined, undone: undoneStates.test(state) };
+    const undone = undoneStates.test(state) && !causes.some((cause) => cause instanceof FenceFault);
+    return { sqlState: state, name: name ?? messageOf(causes), transient: name !== undefined, undone };
   }
   const ours = causes.find(
     (cause) => cause instanceof CommitFault || cause instanceof ClientDeadlineFault || cause instanceof UnusableDatabaseFault,
@@ -82,6 +93,11 @@ export function classify(error: unknown): Fault {
   const undone = causes.some(isNeverSent);
   if (ours) return { sqlState: undefined, name: (ours as Error).name, transient: true, undone };
   return { sqlState: undefined, name: messageOf(causes), transient: causes.some(isConnectionFault), undone };
+}
+
+/** Is the session as good as before? @param error thrown by pg. By its SQLSTATE, because its severity is in the server's language. */
+export function sparesSession(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && statementStates.test(error.code ?? '');
 }
 
 /** An error, what it says caused it, and so on. */

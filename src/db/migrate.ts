@@ -11,6 +11,7 @@ import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-util
 import type { SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import pg from 'pg';
 import type { Queryable } from './client.js';
+import { missingDefences } from './defences.js';
 
 /** The part of the standard that is used here; Node's types leave it to the browser's. */
 declare const WebAssembly: { instantiate(bytes: Uint8Array, imports: object): Promise<{ instance: { exports: unknown } }> };
@@ -149,6 +150,8 @@ export interface SchemaState {
   readonly missing: readonly string[];
   /** Migrations unknown to this version that took something away. */
   readonly breaking: readonly string[];
+  /** Constraints and indexes that the promises rest on, and that are not there or not in force; in words. */
+  readonly lacking: readonly string[];
   readonly readOnly: boolean;
 }
 
@@ -167,7 +170,7 @@ export function breaks(migration: string, known: readonly string[]): boolean {
 export async function schemaState(db: Queryable): Promise<SchemaState> {
   const known = await knownMigrations();
   const table = await db.$queryRaw<{ present: boolean }[]>`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS present`;
-  if (table[0]?.present !== true) return { missing: known, breaking: [], readOnly: false };
+  if (table[0]?.present !== true) return { missing: known, breaking: [], lacking: [], readOnly: false };
   const finished = await db.$queryRaw<{ name: string }[]>`
     SELECT migration_name AS name FROM _prisma_migrations WHERE rolled_back_at IS NULL AND finished_at IS NOT NULL`;
   const missing = known.filter((name) => !finished.some((migration) => migration.name === name));
@@ -180,9 +183,11 @@ export async function schemaState(db: Queryable): Promise<SchemaState> {
  */
 export async function lookAgain(db: Queryable): Promise<SchemaState> {
   const known = await knownMigrations();
-  const [row] = await db.$queryRaw<{ readOnly: boolean; begun: string[] }[]>`
+  const [row] = await db.$queryRaw<{ readOnly: boolean; begun: string[]; lacking: string[] }[]>`
     SELECT current_setting('transaction_read_only')::boolean AS "readOnly",
-           ARRAY(SELECT migration_name::text FROM _prisma_migrations WHERE rolled_back_at IS NULL) AS begun`;
+           ARRAY (SELECT migration_name::text FROM _prisma_migrations WHERE rolled_back_at IS NULL) AS begun,
+           ARRAY (${missingDefences}) AS lacking`;
   if (!row) throw new Error('a SELECT without FROM gave no row');
-  return { missing: [], breaking: row.begun.filter((name) => breaks(name, known)), readOnly: row.readOnly };
+  const { readOnly, begun, lacking } = row;
+  return { missing: [], breaking: begun.filter((name) => breaks(name, known)), lacking, readOnly };
 }

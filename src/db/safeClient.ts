@@ -1,54 +1,67 @@
 /**
- * A connection that can be trusted: its COMMIT is a COMMIT or an error, it waits for no reply longer than its deadline, and
- * it does not outlive a database that takes no writes any more.
+ * A connection that can be trusted: its COMMIT is a COMMIT or an error, it waits for no reply longer than its deadline, it
+ * does not outlive a database that takes no writes any more, and it answers only for a server that is still the primary.
  */
 import pg from 'pg';
-import { ClientDeadlineFault, CommitFault } from './faults.js';
-
-/** A pool's connections, to be given up together. */
-export interface SafeClients {
-  /** For `pg.Pool`. */
-  readonly Client: new (config?: pg.ClientConfig) => pg.Client;
-  /**
-   * Gives up every connection on which no reply is awaited; the pool then opens others. Those with a reply to come have their
-   * own deadline. A transaction between two statements is undone by it, and fails.
-   */
-  readonly renew: () => void;
-  /** Gives up all of them, replies to come or not. */
-  readonly abandon: () => void;
-}
+import { ClientDeadlineFault, CommitFault, FenceFault } from './faults.js';
+import { fenceStatement } from './fence.js';
 
 /** A primary that was demoted without ending its sessions, or that was told to take no writes. */
 const readOnly = '25006';
 /** Postgres's function that waits for the standby. It warns of nothing but a wait that was cut short, in whatever language. */
 const standbyWait = 'SyncRepWaitForLSN';
 
-/** Connections that share their fate. */
-interface Group {
-  readonly deadlineMs: number;
-  readonly clients: Set<SafeClient>;
+/**
+ * Connections to one database, of one pool or several. When one of them is found to lead nowhere, or to a server that is no
+ * longer the primary, the others most likely do too.
+ */
+export class ConnectionGroup {
+  readonly clients = new Set<SafeClient>();
+
+  /**
+   * Gives up every connection on which no reply is awaited; the pools then open others, to whatever the address leads to by
+   * then. Those with a reply to come have their own deadline. A transaction between two statements is undone by it, and fails.
+   */
+  renew(): void {
+    for (const client of this.clients) client.giveUpIfIdle();
+  }
+
+  /** How long the oldest fence under way has been waiting for its commit; 0 if there is none. */
+  fenceWaitMs(): number {
+    const beganAtMs = Math.min(...[...this.clients].map((client) => client.fenceBeganAtMs ?? Infinity));
+    return Math.max(0, performance.now() - beganAtMs);
+  }
 }
 
-/** @param deadlineMs for each reply */
-export function safeClients(deadlineMs: number): SafeClients {
-  const group: Group = { deadlineMs, clients: new Set() };
+export interface ConnectionLimits {
+  /** For each reply, its fence included. */
+  readonly clientDeadlineMs: number;
+  /** An answer is used only if the last fence on its connection began no longer ago than this. */
+  readonly readFenceMs: number;
+}
+
+/** The connections of one pool. */
+export interface SafeClients {
+  /** For `pg.Pool`. */
+  readonly Client: new (config?: pg.ClientConfig) => SafeClient;
+  /** Gives up all of them, replies to come or not. */
+  readonly abandon: () => void;
+}
+
+export function safeClients(group: ConnectionGroup, limits: ConnectionLimits): SafeClients {
+  const own = new Set<SafeClient>();
   return {
     Client: class extends SafeClient {
       constructor(config?: pg.ClientConfig) {
-        super(config, group);
+        super(config, group, limits);
+        this.once('connect', () => own.add(this));
+        this.once('end', () => own.delete(this));
       }
     },
-    renew: () => {
-      giveUpIdle(group);
-    },
     abandon: () => {
-      for (const client of group.clients) client.giveUp();
+      for (const client of own) client.giveUp();
     },
   };
-}
-
-function giveUpIdle({ clients }: Group): void {
-  for (const client of clients) client.giveUpIfIdle();
 }
 
 /**
@@ -56,17 +69,23 @@ function giveUpIdle({ clients }: Group): void {
  * without an error. If a wait for the synchronous standby was cancelled, it answers with a mere warning, although the
  * standby may not have what was committed. pg passes over both.
  *
- * A connection that fell silent is seldom alone: its host is gone, or the network. So the idle ones go with it, instead of
- * each costing a deadline of its own.
+ * A primary that was replaced while it could not be reached still answers reads when it is back, from the past. So each
+ * answer that leaves no transaction open is held until a fence proves the server, unless one did so a moment ago.
  */
-class SafeClient extends pg.Client {
-  readonly #group: Group;
+export class SafeClient extends pg.Client {
+  readonly #group: ConnectionGroup;
+  readonly #limits: ConnectionLimits;
   #cancelledStandbyWaits = 0;
   #awaited = 0;
+  /** When the last fence that went through began: until then the server was the primary. */
+  #fencedAtMs = -Infinity;
+  /** Set while a fence is under way. */
+  fenceBeganAtMs: number | undefined;
 
-  constructor(config: pg.ClientConfig | undefined, group: Group) {
+  constructor(config: pg.ClientConfig | undefined, group: ConnectionGroup, limits: ConnectionLimits) {
     super(config);
     this.#group = group;
+    this.#limits = limits;
     this.once('connect', () => group.clients.add(this));
     this.once('end', () => group.clients.delete(this));
     this.on('error', () => {
@@ -77,6 +96,10 @@ class SafeClient extends pg.Client {
     });
   }
 
+  get isGivenUp(): boolean {
+    return this.connection.stream.destroyed;
+  }
+
   giveUpIfIdle(): void {
     if (this.#awaited === 0) this.giveUp();
   }
@@ -85,59 +108,73 @@ class SafeClient extends pg.Client {
     this.connection.stream.destroy();
   }
 
-  // pg's own declaration has a dozen overloads; here a text or a config comes first, and perhaps a callback last.
+  /** Takes no callback: neither the pool nor Prisma's adapter has one. */
   override query(...args: unknown[]): never {
-    const judge = this.#watch(textOf(args[0]));
-    const callback = args.at(-1);
-    if (typeof callback === 'function') {
-      args[args.length - 1] = (error: unknown, result: unknown) => {
-        Reflect.apply(callback, undefined, [judge(error, result), result]);
-      };
-      return this.#send(args) as never;
-    }
-    const reply = this.#send(args) as Promise<unknown>;
-    return reply.then(
-      (result) => {
-        const fault = judge(undefined, result);
-        if (fault) throw fault;
-        return result;
-      },
-      (error: unknown) => {
-        judge(error, undefined);
-        throw error;
-      },
-    ) as never;
+    return this.#ask(args, true) as never;
   }
 
-  /** Begins the wait for a reply. @returns to be called with the reply: ends the wait, and says what is wrong with it */
-  #watch(text: string | undefined): (error: unknown, result: unknown) => Error | undefined {
-    const cancelledBefore = this.#cancelledStandbyWaits;
+  /** For what no answer rests on: settings of the session. */
+  async queryUnfenced<R extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<R[]> {
+    return (await this.#ask([text, values], false)).rows as R[];
+  }
+
+  async #ask(args: unknown[], isFenced: boolean): Promise<pg.QueryResult> {
+    const text = textOf(args[0]);
+    const { clientDeadlineMs } = this.#limits;
     this.#awaited += 1;
     // Destroying the socket is the only safe end of a wait: the connection is in an unknown state and must not be reused.
     // pg then fails what is under way with the same fault.
     const timer = setTimeout(() => {
-      this.connection.stream.destroy(new ClientDeadlineFault(`no reply from the database within ${String(this.#group.deadlineMs)} ms`));
-      giveUpIdle(this.#group);
-    }, this.#group.deadlineMs);
-    return (error, result) => {
+      this.connection.stream.destroy(new ClientDeadlineFault(`no reply from the database within ${String(clientDeadlineMs)} ms`));
+      this.#group.renew();
+    }, clientDeadlineMs);
+    try {
+      const result = await this.#send(args);
+      if (text === 'COMMIT' && result.command !== 'COMMIT') {
+        throw new CommitFault(`COMMIT was answered with ${result.command}: nothing was committed`);
+      }
+      if (isFenced && text !== 'ROLLBACK' && this.#needsFence()) await this.#fence();
+      return result;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === readOnly) {
+        this.giveUp();
+        this.#group.renew();
+      }
+      throw error;
+    } finally {
       clearTimeout(timer);
       this.#awaited -= 1;
-      if (error !== undefined && error !== null) {
-        if ((error as { code?: unknown }).code === readOnly) this.giveUpIfIdle();
-        return error as Error;
-      }
-      const { command } = result as pg.QueryResult;
-      if (text === 'COMMIT' && command !== 'COMMIT') {
-        return new CommitFault(`COMMIT was answered with ${command}: nothing was committed`);
-      }
-      if (this.#cancelledStandbyWaits > cancelledBefore) return new CommitFault('the wait for the synchronous standby was cancelled');
-      return undefined;
-    };
+    }
   }
 
-  #send(args: unknown[]): unknown {
+  /** Within a transaction it can wait: the answer rests on the COMMIT. */
+  #needsFence(): boolean {
+    return this.getTransactionStatus() === 'I' && performance.now() - this.#fencedAtMs > this.#limits.readFenceMs;
+  }
+
+  /** @throws FenceFault, and then the group has left the server */
+  async #fence(): Promise<void> {
+    const beganAtMs = performance.now();
+    this.fenceBeganAtMs = beganAtMs;
+    try {
+      await this.#send([fenceStatement]);
+      this.#fencedAtMs = beganAtMs;
+    } catch (cause) {
+      this.giveUp();
+      this.#group.renew();
+      throw new FenceFault('the server did not prove that it is the primary', { cause });
+    } finally {
+      this.fenceBeganAtMs = undefined;
+    }
+  }
+
+  /** @throws CommitFault also if a wait for the standby was cancelled meanwhile */
+  async #send(args: unknown[]): Promise<pg.QueryResult> {
+    const cancelledBefore = this.#cancelledStandbyWaits;
     // eslint-disable-next-line @typescript-eslint/unbound-method -- bound by Reflect.apply
-    return Reflect.apply(pg.Client.prototype.query, this, args);
+    const result = (await Reflect.apply(pg.Client.prototype.query, this, args)) as unknown as pg.QueryResult;
+    if (this.#cancelledStandbyWaits > cancelledBefore) throw new CommitFault('the wait for the synchronous standby was cancelled');
+    return result;
   }
 }
 

@@ -1,19 +1,35 @@
 import type { PrismaClient } from '../db/client.js';
+import { fence } from '../db/fence.js';
 import type { Purchase } from '../sale/types.js';
 
-/** @returns undefined when the event has no such purchase */
+type Row = (Purchase & { readonly proven: boolean }) | { readonly id: null; readonly proven: boolean };
+
+/**
+ * If there is none, the statement is a fence as well: what was acknowledged must never be denied by a primary that was replaced.
+ *
+ * @returns undefined when the event has no such purchase
+ */
 export async function readPurchase(
   db: Pick<PrismaClient, '$queryRaw'>,
   eventId: string,
   purchaseId: string,
 ): Promise<Purchase | undefined> {
-  const rows = await db.$queryRaw<Purchase[]>`
-    SELECT p.id, p.event_id AS "eventId", p.quantity, p.created_at AS "createdAt",
-           ARRAY (SELECT t.id::text
-                    FROM tickets t
-                   WHERE t.event_id = p.event_id AND t.purchase_id = p.id
-                   ORDER BY t.id) AS "ticketIds"
-      FROM purchases p
-     WHERE p.event_id = ${eventId}::uuid AND p.id = ${purchaseId}::uuid`;
-  return rows[0];
+  const [row] = await db.$queryRaw<Row[]>`
+    WITH found AS MATERIALIZED (
+      SELECT p.id, p.event_id AS "eventId", p.quantity, p.created_at AS "createdAt",
+             ARRAY (SELECT t.id::text
+                      FROM tickets t
+                     WHERE t.event_id = p.event_id AND t.purchase_id = p.id
+                     ORDER BY t.id) AS "ticketIds"
+        FROM purchases p
+       WHERE p.event_id = ${eventId}::uuid AND p.id = ${purchaseId}::uuid
+    )
+    SELECT found.*, fence.proven
+      FROM (SELECT CASE WHEN EXISTS (SELECT FROM found) THEN false ELSE (${fence}) IS NOT NULL END AS proven) fence
+      LEFT JOIN found ON true`;
+  if (!row) throw new Error('a row joined to whatever was found gave no row');
+  const { proven, ...purchase } = row;
+  if (purchase.id !== null) return purchase;
+  if (!proven) throw new Error('a purchase is missing, and the server was not asked for proof');
+  return undefined;
 }

@@ -32,7 +32,7 @@ test('a migration that fails changes nothing, says what Postgres said, and may b
   await expect(migrate(database.url)).resolves.toEqual(await knownMigrations());
 });
 
-const present = { missing: [], breaking: [], readOnly: false };
+const present = { missing: [], breaking: [], lacking: [], readOnly: false };
 
 /** As the migration of another version would be recorded. */
 async function record(name: string, finished = true): Promise<void> {

@@ -105,6 +105,16 @@ export class Postgres {
     clearTimeout(timer);
   }
 
+  /** The whole node stands still, as a virtual machine does that is paused: its sessions stay open, and nothing answers. */
+  freeze(): void {
+    // The parent first: it starts nobody from then on.
+    for (const pid of [this.pid, ...this.#children()]) process.kill(pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    for (const pid of [...this.#children(), this.pid]) process.kill(pid, 'SIGCONT');
+  }
+
   /** A session past every proxy. @throws whatever the database throws */
   async session<T>(work: (client: pg.Client) => Promise<T>): Promise<T> {
     const client = new pg.Client({ connectionString: this.url(), application_name: 'faults', connectionTimeoutMillis: 5_000 });

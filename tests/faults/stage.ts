@@ -27,12 +27,20 @@ export class Stage {
     readonly proxy: Proxy,
   ) {}
 
-  /** @param settings of Postgres */
-  static async open(replicas: number, settings: Readonly<Record<string, string | number>> = {}): Promise<Stage> {
+  /**
+   * @param settings of Postgres
+   * @param prepare what the replicas need before they are ready
+   */
+  static async open(
+    replicas: number,
+    settings: Readonly<Record<string, string | number>> = {},
+    prepare: (stage: Stage) => Promise<void> = () => Promise.resolve(),
+  ): Promise<Stage> {
     const postgres = await Postgres.copy(settings);
     await postgres.start();
     const stage = new Stage(postgres, await Proxy.open({ port: postgres.port }));
     try {
+      await prepare(stage);
       for (let index = 0; index < replicas; index += 1) {
         const replica = new ReplicaProcess(`replica ${String(index + 1)}`, postgres.url(stage.proxy.port));
         stage.replicas.push(replica);

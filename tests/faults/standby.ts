@@ -13,17 +13,13 @@ const waitForStandby = { synchronous_standby_names: '*', synchronous_commit: 'on
 const attachTimeoutMs = 20_000;
 
 export async function openPair(replicas: number): Promise<Pair> {
-  const stage = await Stage.open(replicas, waitForStandby);
-  try {
-    const standby = await Postgres.copy();
-    standby.follow(stage.postgres);
-    await stage.join(standby);
-    await untilAttached(stage.postgres);
-    return { stage, standby };
-  } catch (error) {
-    await stage.close();
-    throw error;
-  }
+  const standby = await Postgres.copy();
+  const stage = await Stage.open(replicas, waitForStandby, async (opened) => {
+    standby.follow(opened.postgres);
+    await opened.join(standby);
+    await untilAttached(opened.postgres);
+  });
+  return { stage, standby };
 }
 
 export async function untilAttached(primary: Postgres): Promise<void> {

@@ -28,11 +28,15 @@ async function onServer<T>(work: (client: pg.Client) => Promise<T>): Promise<T> 
   }
 }
 
-/** @param options `empty`: without a schema, to be migrated by the test */
-export async function createTestDatabase({ empty = false } = {}): Promise<TestDatabase> {
+/** @param options `empty`: without a schema, to be migrated by the test; `icuLocale`: of an empty one, whose texts sort by it unless told otherwise */
+export async function createTestDatabase({
+  empty = false,
+  icuLocale,
+}: { empty?: boolean; icuLocale?: string } = {}): Promise<TestDatabase> {
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   const template = empty ? 'template0' : templateUrl().pathname.slice(1);
-  await onServer((client) => client.query(`CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY file_copy`));
+  const locale = icuLocale === undefined ? '' : `LOCALE_PROVIDER icu ICU_LOCALE '${icuLocale}'`;
+  await onServer((client) => client.query(`CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY file_copy ${locale}`));
   const url = templateUrl();
   url.pathname = `/${name}`;
   const sql = new pg.Pool({ connectionString: url.href, max: 10, application_name: 'test' });

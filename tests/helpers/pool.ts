@@ -1,14 +1,18 @@
-import { openPool, type Pool, type PoolLimits } from '../../src/db/client.js';
+import { type ConnectionGroup, openPool, type Pool, type PoolLimits } from '../../src/db/client.js';
 
-/** A pool with the limits of the default configuration, except as told. */
-export function openTestPool(url: string, limits: Partial<PoolLimits> = {}): Pool {
-  return openPool(url, 'onsale under test', {
-    connectionsMax: 6,
-    connectTimeoutMs: 1_500,
-    lockTimeoutMs: 1_000,
-    statementTimeoutMs: 2_000,
-    transactionTimeoutMs: 3_000,
-    clientDeadlineMs: 4_000,
-    ...limits,
-  });
+/** Of the default configuration. */
+export const defaultLimits: PoolLimits = {
+  connectionsMax: 6,
+  connectTimeoutMs: 1_500,
+  lockTimeoutMs: 1_000,
+  statementTimeoutMs: 2_000,
+  transactionTimeoutMs: 3_000,
+  clientDeadlineMs: 4_000,
+  readFenceMs: 500,
+  connectionAgeMaxMs: 60_000,
+};
+
+/** A pool with the default limits, except as told. */
+export function openTestPool(url: string, limits: Partial<PoolLimits> = {}, group?: ConnectionGroup): Pool {
+  return openPool(url, 'onsale under test', { ...defaultLimits, ...limits }, group);
 }

@@ -3,6 +3,7 @@ import { expect } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
 import { EventRegistry } from '../../src/sale/eventRegistry.js';
+import { sellFast } from '../../src/sale/fastPath.js';
 import { createSale, type SaleLimits, type SaleObserver } from '../../src/sale/sale.js';
 import type { Outcome, PurchaseRequest, Rules } from '../../src/sale/types.js';
 import { auditEvent, isConserved } from '../../src/sql/auditEvent.js';
@@ -34,6 +35,13 @@ export function groupCommitSale(pool: Pool, limits: Partial<SaleLimits> = {}, ob
     },
     close: () => sale.close(),
   };
+}
+
+/** One attempt on the fast path, by the rules that an event of `newEvent` has at first. @returns undefined if its statement did nothing */
+export async function attemptFast(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[] | undefined> {
+  const rules = madeEvents.get(eventId)!;
+  const [outcomes] = await sellFast(pool, [{ eventId, requests, rules, expectsReplays: false }]);
+  return outcomes;
 }
 
 export const request = (quantity: number, key?: string): PurchaseRequest => ({

@@ -6,13 +6,12 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
-import { sellFast } from '../../src/sale/fastPath.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../helpers/sales.js';
+import { attemptFast, expectConserved, groupCommitSale, newEvent, request, type Seller } from '../helpers/sales.js';
 import { later, untilGone } from './sessions.js';
 
 let database: TestDatabase;
@@ -59,7 +58,7 @@ test.each([
   await pool.prisma.$queryRaw`SELECT 1`;
   const goOn = await stopIdleBackend('late-step');
   const wanted = request(3);
-  const attempt = sellFast(pool, [{ eventId, requests: [wanted], rules: { revision: 1, maxPurchaseLimit: 5 }, expectsReplays: false }]);
+  const attempt = attemptFast(pool, eventId, [wanted]);
   await expect(attempt).rejects.toMatchObject({ name: 'AttemptFault', doubt: 'in doubt and unfenced' });
 
   // Something is in the way at this moment, and it is not a rule: a hold, say, that will come back.

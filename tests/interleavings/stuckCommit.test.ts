@@ -9,11 +9,10 @@ import type { Pool } from '../../src/db/client.js';
 import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import type { Doubt } from '../../src/sale/attempt.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
-import { sellFast } from '../../src/sale/fastPath.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
 import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request } from '../helpers/sales.js';
+import { attemptFast, expectConserved, groupCommitSale, newEvent, request } from '../helpers/sales.js';
 import { later, openSession, type Session, untilBlockedBy, untilGone } from './sessions.js';
 
 let database: TestDatabase;
@@ -53,14 +52,9 @@ const closeGate = () => gate.query('SELECT pg_advisory_lock($1)', [gateLock]);
 const openGate = () => gate.query('SELECT pg_advisory_unlock($1)', [gateLock]);
 
 type Attempt = (eventId: string, wanted: PurchaseRequest) => Promise<Outcome[] | undefined>;
-const rules = { revision: 1, maxPurchaseLimit: 10 };
 const attempts: [string, Attempt, Doubt][] = [
   ['a locked attempt', async (eventId, wanted) => (await sellLocked(hasty, eventId, [wanted], false)).outcomes, 'in doubt'],
-  [
-    'a fast attempt',
-    async (eventId, wanted) => (await sellFast(hasty, [{ eventId, requests: [wanted], rules, expectsReplays: false }]))[0],
-    'in doubt and unfenced',
-  ],
+  ['a fast attempt', (eventId, wanted) => attemptFast(hasty, eventId, [wanted]), 'in doubt and unfenced'],
 ];
 
 /** An attempt whose commit is stuck, and whose connection is lost. @returns the session that is still at it */

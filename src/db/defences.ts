@@ -1,0 +1,30 @@
+/**
+ * The last defences of the promises: constraints and indexes without which a mistake or a race of the program would be committed.
+ * That a migration is recorded does not mean that they are there: a restore fills the tables first and makes the indexes after.
+ */
+import { Prisma } from '../generated/prisma/client.js';
+
+/** For `ARRAY (…)`: one line of text for each that is missing, or not in force. */
+export const missingDefences = Prisma.sql`
+  SELECT 'the check events_available_within_quota'
+   WHERE NOT EXISTS (
+     SELECT FROM pg_constraint c
+      WHERE c.conrelid = to_regclass('events') AND c.contype = 'c' AND c.conname = 'events_available_within_quota' AND c.convalidated
+        AND coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)) -- a column of Postgres 18
+  UNION ALL
+  SELECT format('the unique index on %s (%s)', needed.name, array_to_string(needed.columns, ', '))
+    FROM (VALUES ('events', '{id}'::text[]),
+                 ('purchases', '{event_id,id}'),
+                 ('purchases', '{event_id,idempotency_key}'),
+                 ('tickets', '{event_id,purchase_id,id}')) AS needed (name, columns)
+   WHERE NOT EXISTS (
+     SELECT FROM pg_index i
+      WHERE i.indrelid = to_regclass(needed.name)
+        AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indisready AND i.indislive AND NOT i.indnullsnotdistinct
+        AND i.indpred IS NULL AND i.indexprs IS NULL
+        AND needed.columns = ARRAY (
+              SELECT a.attname::text
+                FROM unnest(i.indkey) WITH ORDINALITY AS key (attnum, place)
+                JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = key.attnum
+               WHERE key.place <= i.indnkeyatts
+               ORDER BY key.place))`;
