@@ -166,9 +166,9 @@ const metricsSpelled = (host: string) => [
 
 /** @returns what is answered to the bytes, as far as it comes */
 async function ask(target: string): Promise<string> {
-  const { hostname, port } = new URL(company.address);
+  const { host, hostname, port } = new URL(company.address);
   const socket = connect(Number(port), hostname).on('error', () => undefined);
-  socket.end(`GET ${target} HTTP/1.1\r\nHost: ${hostname}\r\nConnection: close\r\n\r\n`);
+  socket.end(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
   let answer = '';
   socket.on('data', (chunk) => (answer += String(chunk)));
   await once(socket, 'close');
