@@ -92,10 +92,17 @@ export class Balancer {
     return this.#exited;
   }
 
-  /** From here on requests go there, too. It should be ready. @param {number} slot from 1 to `replicasMax` @param {string} address http://… */
-  async add(slot, address) {
+  /**
+   * From here on requests go there, too. It should be ready.
+   *
+   * @param {number} slot from 1 to `replicasMax`
+   * @param {string} address http://…
+   * @param {string} operationsAddress where it is asked whether it is ready, on the same host
+   */
+  async add(slot, address, operationsAddress) {
     const { hostname, port } = new URL(address);
     await this.#change(slot, `addr ${hostname} port ${port}`);
+    await this.#change(slot, `check-port ${new URL(operationsAddress).port}`);
     await this.#change(slot, 'state ready');
   }
 

@@ -18,14 +18,23 @@ export class Replica {
 
   /**
    * @param {string} name
-   * @param {number} port a free one of this machine
+   * @param {{ http: number, operations: number }} ports free ones of this machine
    * @param {Record<string, string>} env
    * @param {(line: string) => void} say what it writes
    */
-  constructor(name, port, env, say) {
+  constructor(name, ports, env, say) {
     this.name = name;
-    this.address = `http://127.0.0.1:${port}`;
-    const settings = { ...process.env, NODE_ENV: 'production', PORT: String(port), HOST: '127.0.0.1', ...env };
+    this.address = `http://127.0.0.1:${ports.http}`;
+    /** Where its probes and metrics are. */
+    this.operationsAddress = `http://127.0.0.1:${ports.operations}`;
+    const settings = {
+      ...process.env,
+      NODE_ENV: 'production',
+      HOST: '127.0.0.1',
+      ...env,
+      PORT: String(ports.http),
+      OPERATIONS_PORT: String(ports.operations),
+    };
     // A process group of its own: a Ctrl-C in the terminal reaches us alone, and we stop what we started in order.
     this.#child = spawn(process.execPath, ['--enable-source-maps', ...heapFlags, 'dist/server.js'], {
       cwd: checkout,
@@ -68,7 +77,7 @@ export class Replica {
   async untilReady() {
     const deadline = Date.now() + startTimeoutMs;
     for (;;) {
-      const answer = await fetch(`${this.address}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+      const answer = await fetch(`${this.operationsAddress}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
       const body = await answer?.text().catch(() => undefined);
       if (answer?.status === 200) return this.address;
       if (!this.running) throw new Error(`${this.name} ended ${this.fate}`);

@@ -6,6 +6,7 @@
  * Kubernetes do. Ctrl-C stops everything in order: the balancer takes no more requests and answers those it has, then the
  * replicas drain, then Postgres stops.
  */
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ConfigError, readConfig } from '../dist/config.js';
@@ -86,12 +87,12 @@ class Company {
 
   /** @param {number} slot @returns {Promise<string>} its address */
   async start(slot) {
-    const port = await freePort();
+    const [http = 0, operations = 0] = await freePorts(2);
     if (this.stopping) throw new Error('everything is being stopped');
-    const replica = new Replica(`replica ${slot}`, port, this.env, say);
+    const replica = new Replica(`replica ${slot}`, { http, operations }, this.env, say);
     this.replicas.set(slot, replica);
     const address = await replica.untilReady();
-    await this.balancer?.add(slot, address);
+    await this.balancer?.add(slot, address, replica.operationsAddress);
     return address;
   }
 
@@ -129,13 +130,13 @@ class Company {
   }
 }
 
-/** @returns {Promise<number>} */
-async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const { port } = /** @type {import('node:net').AddressInfo} */ (probe.address());
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
+/** Different ones: all are taken before the first is given back. @param {number} count @returns {Promise<number[]>} */
+async function freePorts(count) {
+  const probes = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(probes.map((probe) => once(probe, 'listening')));
+  const ports = probes.map((probe) => /** @type {import('node:net').AddressInfo} */ (probe.address()).port);
+  await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))));
+  return ports;
 }
 
 /** @param {unknown} error */
@@ -145,7 +146,7 @@ async function main() {
   const count = countIn(process.argv.slice(2));
   const config = readConfig();
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
-  const bind = `${host.includes(':') ? `[${host}]` : host}:${config.PORT || (await freePort())}`;
+  const bind = `${host.includes(':') ? `[${host}]` : host}:${config.PORT || (await freePorts(1))[0]}`;
   const haproxy = haproxyVersion();
   const database = await openDatabase(config, count);
   const company = new Company({ DATABASE_URL: database.url, ADMIN_TOKEN: database.token });
@@ -168,7 +169,10 @@ async function main() {
 
 /** @param {Company} company @param {string[]} addresses @param {{ bind: string, haproxy: string | undefined, token: string, where: string }} about */
 function greet(company, addresses, { bind, haproxy, token, where }) {
-  const own = addresses.map((address, index) => `  ${address}  replica ${index + 1}, process ${company.replicas.get(index + 1)?.pid}`);
+  const own = addresses.map((address, index) => {
+    const replica = company.replicas.get(index + 1);
+    return `  ${address}  replica ${index + 1}, process ${replica?.pid}, its probes and metrics on ${replica?.operationsAddress}`;
+  });
   const shared = `http://${bind.replace('0.0.0.0', 'localhost')}`;
   say(
     haproxy === undefined

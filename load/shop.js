@@ -6,6 +6,8 @@ import { check, fail } from 'k6';
 import http from 'k6/http';
 
 const base = __ENV.BASE_URL || 'http://127.0.0.1:3000';
+/** Where the probes of a replica are: its OPERATIONS_PORT, if it has one. */
+const operations = __ENV.OPERATIONS_URL || base;
 const token = __ENV.ADMIN_TOKEN || '';
 
 /** @param {string} name @param {number} fallback */
@@ -77,7 +79,7 @@ export function buy(eventId, quantity, key, timeout) {
 
 /** The probe of whoever restarts what does not answer. */
 export function isAlive() {
-  return http.get(base + '/healthz', { tags: { name: 'alive' } });
+  return http.get(operations + '/healthz', { tags: { name: 'alive' } });
 }
 
 /** @param {number[]} values @param {number} share such as 0.95 */

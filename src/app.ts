@@ -10,10 +10,12 @@ import { docs } from './http/docs.js';
 import { everyAnswer } from './http/everyAnswer.js';
 import { errorHandler, notFound } from './http/errors.js';
 import { events } from './http/events.js';
+import type { RefuseEarly } from './http/gate.js';
 import type { Metrics } from './http/metrics.js';
-import { operations, requireKnownSchema } from './http/operations.js';
+import { notAnOperation, operations, operationsPaths, requireKnownSchema } from './http/operations.js';
 import { purchases } from './http/purchases.js';
 import { limitRate } from './http/rateLimit.js';
+import type { Refusals } from './http/refusals.js';
 import type { Availability } from './sale/availability.js';
 import type { Sale } from './sale/sale.js';
 
@@ -27,12 +29,19 @@ export interface AppDeps {
   readonly readiness: Readiness;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** What refuses a purchase before its body is read. */
+  readonly refuseEarly: RefuseEarly;
+  readonly refusals: Refusals;
+  /** Probes and metrics have a port of their own: then they are not served here. */
+  readonly operationsElsewhere: boolean;
   readonly limits: AppLimits;
 }
 
 export interface AppLimits {
-  /** Of lists and look-ups, each of which needs a connection of its own. */
+  /** Of look-ups of purchases, each of which needs a connection of its own. */
   readonly lookups: Bounds;
+  /** The same for lists of events: a flood of them must not keep out who looks his purchase up. */
+  readonly lists: Bounds;
   /** The same for what the admin asks. */
   readonly admin: Bounds;
   /** Of one client; 0: any number. */
@@ -42,37 +51,51 @@ export interface AppLimits {
 }
 
 export function createApp(deps: AppDeps): Express {
-  const app = express();
-  app.disable('x-powered-by');
-  app.disable('etag');
-  app.set('query parser', 'simple');
-  app.enable('case sensitive routing');
-  app.enable('strict routing');
-  const { limits, metrics } = deps;
+  const app = bareApp();
+  const { limits, metrics, operationsElsewhere } = deps;
   if (limits.trustedProxies > 0) app.set('trust proxy', limits.trustedProxies);
   const share = (bounds: Bounds, reason: string) =>
     bounded(bounds, () => {
       metrics.refused(reason);
     });
-  const lookups = share(limits.lookups, 'lookups full');
 
   app.use(everyAnswer);
   if (limits.requestsPerMinuteMax > 0) {
     app.use(
-      limitRate(limits.requestsPerMinuteMax, () => {
+      limitRate(limits.requestsPerMinuteMax, operationsElsewhere ? [] : operationsPaths, () => {
         metrics.refused('rate limit');
       }),
     );
   }
   // Express tries routes in order, so what is asked for most comes first.
   const known = requireKnownSchema(deps.readiness);
-  purchases(app, known, lookups, deps.sale, deps.reads);
-  events(app, known, lookups, deps.availability, deps.reads);
-  operations(app, deps.readiness, deps.metrics);
+  purchases(app, { ...deps, before: known, lookups: share(limits.lookups, 'lookups full') });
+  events(app, known, share(limits.lists, 'lists full'), deps.availability, deps.reads);
+  if (!operationsElsewhere) operations(app, deps.readiness, metrics);
   app.use('/admin', requireAdmin(deps.adminToken), known);
   adminEvents(app, share(limits.admin, 'admin full'), deps.admin);
   docs(app);
   app.use(notFound);
-  app.use(errorHandler(deps.log));
+  app.use(errorHandler(deps.log, deps.refusals));
+  return app;
+}
+
+/** What is served on OPERATIONS_PORT: probes and metrics, and nothing else. */
+export function createOperationsApp({ readiness, metrics, log }: Pick<AppDeps, 'readiness' | 'metrics' | 'log'>): Express {
+  const app = bareApp();
+  app.use(everyAnswer);
+  operations(app, readiness, metrics);
+  app.use(notAnOperation);
+  app.use(errorHandler(log));
+  return app;
+}
+
+function bareApp(): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
   return app;
 }

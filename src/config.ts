@@ -10,6 +10,8 @@ const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(3_
 const environment = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
   HOST: z.string().min(1).optional(),
+  /** Where /healthz, /readyz and /metrics are, and nothing else; 0 picks a free port and prints it. Unset: on PORT, with the buyers. */
+  OPERATIONS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must start with postgresql://')
@@ -26,8 +28,8 @@ const environment = z.object({
   // --- connections: what Postgres sees from one replica, never more -----------------------------------------------
   /** Sale transactions at once: two fast, two locked, one that reads snapshots, one that waits for rows that other sessions hold. */
   SALE_CONNECTIONS_MAX: z.coerce.number().int().min(4).max(100).default(6),
-  /** Reads are coalesced, so two queries serve everybody. */
-  READ_CONNECTIONS_MAX: count(2, 100),
+  /** Availability reads are coalesced, so that two queries serve everybody; look-ups and lists have one each, beside one of those. */
+  READ_CONNECTIONS_MAX: z.coerce.number().int().min(3).max(100).default(3),
   /** A share of its own: a storm of buyers must not lock the admin and the readiness probe out. */
   ADMIN_CONNECTIONS_MAX: count(2, 100),
 
@@ -49,16 +51,25 @@ const environment = z.object({
   /** Availability reads admitted and not yet answered. */
   READ_LINE_REQUESTS_MAX: count(20_000, 1_000_000),
 
-  /** Lists and look-ups of purchases under way; each needs a connection of the reads for a moment. */
+  /** Look-ups of purchases under way; each needs a connection of the reads for a moment. */
   LOOKUPS_IN_PROGRESS_MAX: count(1_000, 100_000),
+  /** The same for lists of events, apart: whoever was told `outcome-unknown` must be able to look beside a flood of them. */
+  LISTS_IN_PROGRESS_MAX: count(1_000, 100_000),
   /** Requests of the admin under way. */
   ADMIN_IN_PROGRESS_MAX: count(1_000, 100_000),
 
   // --- clients --------------------------------------------------------------------------------------------------
   /** Open connections; idle ones cost some kilobytes. The process needs as many file descriptors, and some more. */
   CONNECTIONS_MAX: count(15_000, 1_000_000),
-  /** Open connections of one address; 0: no bound of their own. Buyers behind one proxy share its address. */
-  CONNECTIONS_PER_ADDRESS_MAX: z.coerce.number().int().min(0).max(1_000_000).default(0),
+  /**
+   * Open connections of one address (with IPv6: of one /56); 0: no bound. Unset, it is an eighth of CONNECTIONS_MAX: one machine
+   * cannot hold them all, and a company or a campus behind one address still has 1,875. The machine's own addresses
+   * (127.0.0.0/8, ::1) have four fifths, because they belong to a proxy beside the replica or to a benchmark. Where a
+   * proxy is trusted (TRUST_PROXY_HOPS) there is no bound unless it is set: every connection comes from the proxy.
+   */
+  CONNECTIONS_PER_ADDRESS_MAX: z.coerce.number().int().min(0).max(1_000_000).optional(),
+  /** Open connections to OPERATIONS_PORT: a few probes and scrapes at a time. */
+  OPERATIONS_CONNECTIONS_MAX: count(100, 10_000),
   /** Requests of one address; 0: any number, because a load balancer knows better. Counted by each replica for itself. */
   CLIENT_REQUESTS_PER_MINUTE_MAX: z.coerce.number().int().min(0).max(1_000_000).default(0),
   /** Proxies in front that append the client's address to X-Forwarded-For. One more than there are lets clients choose their address. */
@@ -129,9 +140,22 @@ const checked = environment.superRefine((env, context) => {
   if (env.DATABASE_URL !== undefined && env.ADMIN_TOKEN === undefined) {
     context.addIssue({ code: 'custom', path: ['ADMIN_TOKEN'], message: 'is required when DATABASE_URL is set' });
   }
+  if (env.OPERATIONS_PORT === env.PORT && env.PORT !== 0) {
+    const message = `(${String(env.PORT)}) must be another port than PORT; unset, probes and metrics are on PORT`;
+    context.addIssue({ code: 'custom', path: ['OPERATIONS_PORT'], message });
+  }
 });
 
-export type Config = Readonly<z.infer<typeof environment>>;
+const [shareOfOneAddress, shareOfLoopback] = [1 / 8, 4 / 5];
+
+/** Defaults that depend on other settings. */
+const complete = checked.transform((env) => {
+  const given = env.CONNECTIONS_PER_ADDRESS_MAX;
+  const bound = (share: number) => given ?? (env.TRUST_PROXY_HOPS > 0 ? 0 : Math.ceil(env.CONNECTIONS_MAX * share));
+  return { ...env, CONNECTIONS_PER_ADDRESS_MAX: bound(shareOfOneAddress), connectionsPerLoopbackAddressMax: bound(shareOfLoopback) };
+});
+
+export type Config = Readonly<z.infer<typeof complete>>;
 
 /** The message names the variable; the process prints it alone and ends. */
 export class ConfigError extends Error {
@@ -144,7 +168,7 @@ export class ConfigError extends Error {
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const result = checked.safeParse(given);
+  const result = complete.safeParse(given);
   if (result.success) return result.data;
   const sentences = result.error.issues.map((issue) => `${issue.path.join('.')} ${describe(issue)}.`);
   throw new ConfigError(sentences.join('\n'));

@@ -2,15 +2,16 @@
 import type { Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
-import { createApp } from './app.js';
+import { type AppLimits, createApp, createOperationsApp } from './app.js';
 import type { Config } from './config.js';
 import { ConnectionGroup, openPool, type PoolLimits } from './db/client.js';
 import { createReadiness, type Readiness } from './db/readiness.js';
 import { limitConnections } from './http/connections.js';
 import { createExpressServer } from './http/expressServer.js';
-import { createGate } from './http/gate.js';
+import { createGate, createRefuseEarly, type Gate } from './http/gate.js';
 import { startLagMeter } from './http/lag.js';
 import { createMetrics, type Metrics } from './http/metrics.js';
+import { Refusals } from './http/refusals.js';
 import { answerUnparsed } from './http/unparsed.js';
 import { createAvailability } from './sale/availability.js';
 import { EventRegistry } from './sale/eventRegistry.js';
@@ -21,6 +22,8 @@ export interface Onsale {
   readonly app: Express;
   /** Serves the application behind its gate, on a bounded number of connections. Does not listen yet. */
   readonly createServer: (options?: ServerOptions) => Server;
+  /** Serves probes and metrics alone, on connections of its own: for OPERATIONS_PORT. Does not listen yet. */
+  readonly createOperationsServer: (options?: ServerOptions) => Server;
   /** Answers that are owed to clients. */
   readonly unanswered: Iterable<ServerResponse>;
   readonly readiness: Readiness;
@@ -43,16 +46,9 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
   });
   const readiness = createReadiness(pools.reads);
   const [reads, admin] = [pools.reads.prisma, pools.admin.prisma];
-  const limits = {
-    lookups: {
-      inProgressMax: config.LOOKUPS_IN_PROGRESS_MAX,
-      atOnceMax: Math.max(1, config.READ_CONNECTIONS_MAX - 1), // one is left for what is left, and for readiness
-      waitMs: config.CONNECT_TIMEOUT_MS,
-    },
-    admin: { inProgressMax: config.ADMIN_IN_PROGRESS_MAX, atOnceMax: config.ADMIN_CONNECTIONS_MAX, waitMs: config.CONNECT_TIMEOUT_MS },
-    requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
-    trustedProxies: config.TRUST_PROXY_HOPS,
-  };
+  const refusals = new Refusals(config.REFUSALS_PER_SECOND_MAX);
+  const refuses = (eventId: string) => sale.refuses(eventId, lag.lagMs() > config.EVENT_LOOP_LAG_MAX_MS);
+  const refuseEarly = createRefuseEarly(refuses, refusals);
   const app = createApp({
     sale: { sell: ofKnownEvents(sale, known, availability, metrics.saleObserver) },
     availability,
@@ -62,11 +58,13 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     readiness,
     metrics,
     log,
-    limits,
+    refuseEarly,
+    refusals,
+    operationsElsewhere: config.OPERATIONS_PORT !== undefined,
+    limits: appLimits(config),
   });
-  const refuses = (eventId: string) => sale.refuses(eventId, lag.lagMs() > config.EVENT_LOOP_LAG_MAX_MS);
-  const gate = createGate(refuses, config.REFUSALS_PER_SECOND_MAX, app);
-  metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be told', gate.waiting);
+  const gate = createGate(refuseEarly, refusals, app);
+  metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be told', () => refusals.waiting);
   metrics.gauge('onsale_line_requests', 'Purchase requests waiting for a batch', () => sale.waiting);
   metrics.gauge('onsale_batches_in_flight', 'Batches under way', () => sale.inFlight);
   metrics.gauge('onsale_event_loop_lag_seconds', 'How late the event loop is', () => lag.lagMs() / 1000);
@@ -74,19 +72,8 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
 
   return {
     app,
-    createServer: (options) => {
-      const server = createExpressServer(app, gate.listener, options);
-      answerUnparsed(server, gate.owedTo);
-      const open = limitConnections(
-        server,
-        { connectionsMax: config.CONNECTIONS_MAX, connectionsPerAddressMax: config.CONNECTIONS_PER_ADDRESS_MAX },
-        () => {
-          metrics.refused('connections full');
-        },
-      );
-      metrics.gauge('onsale_http_connections', 'Open connections of clients', open);
-      return server;
-    },
+    createServer: (options) => serveBuyers(config, gate, app, metrics, log, options),
+    createOperationsServer: (options) => serveOperations(config, createOperationsApp({ readiness, metrics, log }), metrics, options),
     unanswered: gate.unanswered,
     readiness,
     log,
@@ -95,6 +82,50 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
       lag.stop();
       await Promise.all(Object.values(pools).map((pool) => pool.close()));
     },
+  };
+}
+
+function serveBuyers(config: Config, gate: Gate, app: Express, metrics: Metrics, log: Logger, options?: ServerOptions): Server {
+  const server = createExpressServer(app, gate.listener, options);
+  answerUnparsed(server, gate.owedTo);
+  let warned = false;
+  const limits = {
+    connectionsMax: config.CONNECTIONS_MAX,
+    connectionsPerAddressMax: config.CONNECTIONS_PER_ADDRESS_MAX,
+    connectionsPerLoopbackAddressMax: config.connectionsPerLoopbackAddressMax,
+  };
+  const open = limitConnections(server, limits, (reason, address) => {
+    metrics.refused(reason);
+    if (reason !== 'address connections full' || warned) return;
+    warned = true; // once: there may be thousands a second
+    log.warn({ address }, 'one address has all the connections that it may have; if it is a proxy, set TRUST_PROXY_HOPS');
+  });
+  metrics.gauge('onsale_http_connections', 'Open connections of clients', open);
+  return server;
+}
+
+function serveOperations(config: Config, app: Express, metrics: Metrics, options?: ServerOptions): Server {
+  // Nothing is refused here, but the gate also bounds pipelining and knows which answers are owed.
+  const gate = createGate(() => false, { forget: () => undefined }, app);
+  const server = createExpressServer(app, gate.listener, options);
+  answerUnparsed(server, gate.owedTo);
+  const limits = { connectionsMax: config.OPERATIONS_CONNECTIONS_MAX, connectionsPerAddressMax: 0, connectionsPerLoopbackAddressMax: 0 };
+  limitConnections(server, limits, () => {
+    metrics.refused('operations connections full');
+  });
+  return server;
+}
+
+function appLimits(config: Config): AppLimits {
+  const waitMs = config.CONNECT_TIMEOUT_MS;
+  // Of the pool's connections one is left for availability and readiness, and the others are shared out.
+  const atOnceMax = Math.floor((config.READ_CONNECTIONS_MAX - 1) / 2);
+  return {
+    lookups: { inProgressMax: config.LOOKUPS_IN_PROGRESS_MAX, atOnceMax, waitMs },
+    lists: { inProgressMax: config.LISTS_IN_PROGRESS_MAX, atOnceMax, waitMs },
+    admin: { inProgressMax: config.ADMIN_IN_PROGRESS_MAX, atOnceMax: config.ADMIN_CONNECTIONS_MAX, waitMs },
+    requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
+    trustedProxies: config.TRUST_PROXY_HOPS,
   };
 }
 
@@ -119,7 +150,7 @@ function readLimits(config: Config) {
     lineMinPerKey: lineMax, // a query answers any number of them, so their pace says nothing
     waitMs: config.LINE_WAIT_MS,
     deadlineMs: config.PURCHASE_DEADLINE_MS,
-    queriesInFlightMax: config.READ_CONNECTIONS_MAX,
+    queriesInFlightMax: config.READ_CONNECTIONS_MAX - 1, // more would take a list's or a look-up's connection, and make each query smaller
     batchReadsMax: config.BATCH_REQUESTS_MAX,
   };
 }

@@ -1,5 +1,6 @@
 /**
- * The process: config → database → sale → app → listen; on SIGTERM, SIGINT or SIGHUP: stop, drain, close.
+ * The process: config → database → sale → app → listen; on SIGTERM, SIGINT or SIGHUP: stop, drain, close. What listens on
+ * OPERATIONS_PORT goes on answering until the process ends: whoever asks must hear that it lives and is not ready.
  * With the argument `migrate` it brings the database of DATABASE_URL up to date and ends.
  */
 import type { Server } from 'node:http';
@@ -43,13 +44,16 @@ async function main(): Promise<void> {
   const onsale = createOnsale(config, database.url, database.adminToken);
   try {
     await untilAnswered(onsale); // so that who is greeted can buy
-    const server = await listen(config, onsale);
+    const server = await listen(onsale.createServer, config, 'PORT');
     const acceptors = accept(server, onsale);
     untilSignalled(async (cutOffMs) => drain(server, cutOffMs, onsale.unanswered, await acceptors), config, onsale, database.embedded);
+    const operations =
+      config.OPERATIONS_PORT === undefined ? undefined : await listen(onsale.createOperationsServer, config, 'OPERATIONS_PORT');
     await acceptors;
     const address = addressOf(server);
-    if (database.embedded) greet(address, database.adminToken, database.embedded);
-    else onsale.log.info({ address }, 'listening');
+    const operationsAddress = operations && addressOf(operations);
+    if (database.embedded) greet(address, operationsAddress, database.adminToken, database.embedded);
+    else onsale.log.info({ address, operations_address: operationsAddress }, 'listening');
     await untilReady(onsale);
   } catch (error) {
     await onsale.close();
@@ -79,8 +83,10 @@ async function openDatabase(config: Config): Promise<Database> {
   }
 }
 
-async function listen(config: Config, { createServer }: Onsale): Promise<Server> {
-  const server = createServer({
+/** @param variable the setting that has the port */
+async function listen(create: Onsale['createServer'], config: Config, variable: 'PORT' | 'OPERATIONS_PORT'): Promise<Server> {
+  const port = config[variable];
+  const server = create({
     requestTimeout: config.REQUEST_TIMEOUT_MS,
     headersTimeout: config.REQUEST_TIMEOUT_MS,
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
@@ -90,10 +96,10 @@ async function listen(config: Config, { createServer }: Onsale): Promise<Server>
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE' ? 'it is in use; choose another with PORT' : error.message;
-      reject(new ConfigError(`Cannot listen on ${host} port ${String(config.PORT)}: ${taken}.`));
+      const taken = error.code === 'EADDRINUSE' ? `it is in use; choose another with ${variable}` : error.message;
+      reject(new ConfigError(`Cannot listen on ${host} port ${String(port)}: ${taken}.`));
     });
-    server.listen({ port: config.PORT, host, backlog }, () => {
+    server.listen({ port, host, backlog }, () => {
       resolve(server);
     });
   });
@@ -115,9 +121,10 @@ function addressOf(server: Server): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${String(address.port)}`;
 }
 
-function greet(address: string, adminToken: string, { dataDir }: Embedded): void {
+function greet(address: string, operationsAddress: string | undefined, adminToken: string, { dataDir }: Embedded): void {
+  const operations = operationsAddress === undefined ? '' : `\nIts probes and metrics are on ${operationsAddress}`;
   say(`
-onsale is on ${address}, its API at ${address}/docs
+onsale is on ${address}, its API at ${address}/docs${operations}
 It keeps its data in ${dataDir}
 The admin token is ${adminToken}
 

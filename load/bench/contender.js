@@ -11,13 +11,14 @@ import { openPool } from '../../dist/db/client.js';
 import { createExpressServer } from '../../dist/http/expressServer.js';
 import { createGate } from '../../dist/http/gate.js';
 import { createMetrics } from '../../dist/http/metrics.js';
+import { Refusals } from '../../dist/http/refusals.js';
 import { newId } from '../../dist/sale/ids.js';
 
 /** @typedef {import('../../dist/sale/sale.js').Sale['sell']} Sell */
 
 /**
  * @param {string} eventId
- * @param {import('../../dist/sale/outcome.js').PurchaseRequest} request
+ * @param {import('../../dist/sale/types.js').PurchaseRequest} request
  */
 function purchaseOf(eventId, { purchaseId: id, quantity }) {
   const ticketIds = Array.from({ length: quantity }, newId);
@@ -96,6 +97,7 @@ const event = {
 const ready = { check: async () => /** @type {const} */ ({ ready: true }), schemaKnown: () => true, drain: () => undefined };
 const unused = /** @type {never} */ (undefined);
 const bounds = { inProgressMax: 100, atOnceMax: 1, waitMs: 1_000 };
+const refusals = new Refusals(1_000);
 const app = createApp({
   sale: { sell },
   availability: { read: async () => ({ kind: 'found', event }) },
@@ -105,9 +107,12 @@ const app = createApp({
   readiness: ready,
   metrics: createMetrics(() => undefined),
   log: pino({ level: 'warn' }),
-  limits: { lookups: bounds, admin: bounds, requestsPerMinuteMax: 0, trustedProxies: 0 },
+  refuseEarly: () => false,
+  refusals,
+  operationsElsewhere: false,
+  limits: { lookups: bounds, lists: bounds, admin: bounds, requestsPerMinuteMax: 0, trustedProxies: 0 },
 });
-const { listener } = createGate(() => undefined, 1, app);
+const { listener } = createGate(() => false, refusals, app);
 // `plain` is what `app.listen` gives, and what most programs have (see createExpressServer).
 const server = name === 'plain' ? createServer(listener) : createExpressServer(app, listener);
 server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {

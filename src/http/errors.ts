@@ -3,15 +3,20 @@ import type { ErrorRequestHandler, RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import { classify } from '../db/faults.js';
 import { bodyBytesMax } from './jsonBody.js';
-import { overloaded, Problem, retryAfter, sendProblem } from './problems.js';
+import { catalogue, overloaded, Problem, retryAfter, sendProblem } from './problems.js';
+import type { Refusals } from './refusals.js';
 import { invalid } from './validate.js';
 
 export const notFound: RequestHandler = (req) => {
   throw new Problem('not-found', `There is nothing at ${req.path}; /openapi.json says what there is.`);
 };
 
-/** Express knows an error handler by its four parameters. */
-export function errorHandler(log: Logger): ErrorRequestHandler {
+/**
+ * Express knows an error handler by its four parameters.
+ *
+ * @param refusals where errors that a client can provoke wait their turn; unset, every error is sent at once
+ */
+export function errorHandler(log: Logger, refusals?: Pick<Refusals, 'enqueue'>): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     if (res.headersSent) {
       next(error);
@@ -19,8 +24,20 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     }
     const problem = toProblem(error, req.method);
     if (problem.code === 'internal-error') log.error({ err: error, request_id: res.getHeader('X-Request-Id') }, 'internal error');
-    sendProblem(res, problem);
+    if (refusals === undefined || !isRefusal(problem)) {
+      sendProblem(res, problem);
+      return;
+    }
+    req.body = undefined; // a parsed body can be large, and the refusal may wait for seconds
+    refusals.enqueue(res, () => {
+      sendProblem(res, problem);
+    });
   };
+}
+
+/** Errors that a client can provoke at will. Faults of this service and answers to probes are sent at once. */
+function isRefusal({ code }: Problem): boolean {
+  return code === 'overloaded' || catalogue[code].status < 500;
 }
 
 /** What body-parser and Express call their refusals. */

@@ -11,11 +11,16 @@ import { id, page, toEvent } from './schemas.js';
 import { sendJson, sendText } from './send.js';
 import { validate } from './validate.js';
 
-/** What buyers see. Parameters as of `purchases`. */
+/**
+ * What buyers see.
+ *
+ * @param before what each request passes first
+ * @param lists the share of lists
+ */
 export function events(
   router: IRouter,
   before: RequestHandler,
-  lookups: Bounded,
+  lists: Bounded,
   availability: Availability,
   reads: Pick<PrismaClient, 'event'>,
 ): void {
@@ -34,7 +39,7 @@ export function events(
     }
   };
 
-  resource(router, '/events', { get: [before, lookups(pageOfEvents(reads))] });
+  resource(router, '/events', { get: [before, lists(pageOfEvents(reads))] });
   resource(router, '/events/:event_id', { get: [before, show as RequestHandler] });
 }
 

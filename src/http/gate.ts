@@ -2,15 +2,16 @@
  * The first look at a request, before Express and before its body: a purchase that would be refused is refused here, for
  * half of what a purchase costs, most of it the kernel's. Under a load that cannot be carried, most requests end here.
  *
- * Even so refusing is work, and a client that is refused at once may ask again at once: unbounded, refusals take the event
- * loop from those who are being sold to (27,000 of them a second left 360 sales of 17,000). So there is a pace for them too.
- * Whoever comes faster waits for his refusal, and while he waits he sends nothing.
+ * The gate recognises one spelling of a purchase's path. The router accepts many more (%30 for a digit, an absolute URL,
+ * backslashes before a fragment), and decoding them all here would duplicate the router. Instead the route of purchases
+ * repeats the check, before it reads the body, for each request that the gate did not recognise.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { prepareAnswer } from './everyAnswer.js';
 import { retryAfter, sendProblem } from './problems.js';
+import type { Refusals } from './refusals.js';
 
 export interface Gate {
   readonly listener: RequestListener;
@@ -18,51 +19,39 @@ export interface Gate {
   readonly unanswered: Iterable<ServerResponse>;
   /** Those of one connection, in the order in which they will be sent. */
   readonly owedTo: (connection: Duplex) => readonly ServerResponse[];
-  /** Refusals that wait to be told. */
-  readonly waiting: () => number;
 }
 
+/** Refuses a purchase of this event if it could not be admitted at the moment. @returns whether it did */
+export type RefuseEarly = (res: ServerResponse, eventId: string) => boolean;
+
 const detail = 'Too many at the moment: refused before it began, nothing was bought.';
-const everyMs = 5;
-/** What was not needed is saved up, so that a crowd that comes but once is told at once: as much as is due in so many seconds. */
-const savedSeconds = 1;
-/** Refusals told in one turn of the event loop, so that turns stay short. */
-const toldAtOnceMax = 100;
 /** Requests of one connection that may be without an answer at once: hardly any client sends a second one. */
 const pipelinedMax = 4;
-/** Refusals that may wait to be told; beyond it connections are cut. Far more than honest clients can be waiting for. */
-const waitingMax = 20_000;
+/** Stricter than the router, so that whatever matches is a purchase. */
+const purchasePath = /^\/events\/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\/purchases(?:$|\?)/i;
+const [idStart, idEnd] = ['/events/'.length, '/events/'.length + 36];
 
-/**
- * @param refuses would a purchase of this event be refused at once? Returns the seconds after which to come back
- * @param refusalsPerSecondMax what is left of the event loop for refusing
- */
-export function createGate(refuses: (eventId: string) => number | undefined, refusalsPerSecondMax: number, app: RequestListener): Gate {
-  /** Refusals that wait to be told, in the order in which they came, and when to come back. Who hangs up costs nobody his turn. */
-  const waiting = new Map<ServerResponse, number>();
-  const unanswered = new Unanswered((res) => waiting.delete(res));
-  let timer: NodeJS.Timeout | undefined;
-  let tickedAtMs = -Infinity;
-  let due = 0;
+/** Set on purchases that the gate has let through. */
+const admitted = Symbol('admitted by the gate');
+type MaybeAdmitted = IncomingMessage & { [admitted]?: true };
 
-  function tick(): void {
-    const nowMs = performance.now();
-    due += ((nowMs - tickedAtMs) / 1000) * refusalsPerSecondMax;
-    due = Math.min(due, refusalsPerSecondMax * savedSeconds);
-    tickedAtMs = nowMs;
-    let told = 0;
-    for (const [res, retryAfterSeconds] of waiting) {
-      if (told >= Math.min(due, toldAtOnceMax)) break;
-      told += 1;
-      waiting.delete(res);
-      refuse(res, retryAfterSeconds);
-    }
-    due -= told;
-    if (waiting.size > 0) return;
-    clearInterval(timer);
-    timer = undefined;
-  }
+/** @param refuses would a purchase of this event be refused at once? Returns the seconds after which to come back */
+export function createRefuseEarly(refuses: (eventId: string) => number | undefined, refusals: Pick<Refusals, 'enqueue'>): RefuseEarly {
+  return (res, eventId) => {
+    const retryAfterSeconds = refuses(eventId);
+    if (retryAfterSeconds === undefined) return false;
+    refusals.enqueue(res, () => {
+      if (!res.hasHeader('X-Request-Id')) prepareAnswer(res.req, res);
+      sendProblem(res, { code: 'overloaded', detail, headers: retryAfter(retryAfterSeconds) });
+    });
+    return true;
+  };
+}
 
+export function createGate(refuseEarly: RefuseEarly, refusals: Pick<Refusals, 'forget'>, app: RequestListener): Gate {
+  const unanswered = new Unanswered((res) => {
+    refusals.forget(res);
+  });
   return {
     listener: (req, res) => {
       if (unanswered.add(res, req.socket) > pipelinedMax) {
@@ -70,22 +59,20 @@ export function createGate(refuses: (eventId: string) => number | undefined, ref
         return;
       }
       const eventId = eventToBuyFrom(req);
-      const retryAfterSeconds = eventId === undefined ? undefined : refuses(eventId);
-      if (retryAfterSeconds === undefined) {
-        app(req, res);
-        return;
+      if (eventId !== undefined) {
+        if (refuseEarly(res, eventId)) return;
+        (req as MaybeAdmitted)[admitted] = true;
       }
-      if (waiting.size >= waitingMax) {
-        req.socket.destroy();
-        return;
-      }
-      waiting.set(res, retryAfterSeconds);
-      timer ??= setInterval(tick, everyMs);
+      app(req, res);
     },
     unanswered,
     owedTo: (connection) => unanswered.of(connection),
-    waiting: () => waiting.size,
   };
+}
+
+/** Did the gate recognise this purchase and let it through? */
+export function admittedByGate(req: MaybeAdmitted): boolean {
+  return req[admitted] === true;
 }
 
 /** Answers that are owed. (When a connection closes, Node closes only the first of those that it still waits for.) */
@@ -130,15 +117,7 @@ class Unanswered implements Iterable<ServerResponse> {
   }
 }
 
-/** The id in `POST /events/{id}/purchases`, as ids are written here. Anything else is no business of the gate. */
+/** The id in `POST /events/{id}/purchases`, where its path is spelled as the documents spell it. */
 function eventToBuyFrom({ method, url = '' }: IncomingMessage): string | undefined {
-  const [start, end] = ['/events/'.length, '/events/'.length + 36];
-  return method === 'POST' && url.startsWith('/events/') && url.startsWith('/purchases', end)
-    ? url.slice(start, end).toLowerCase()
-    : undefined;
-}
-
-function refuse(res: ServerResponse, retryAfterSeconds: number): void {
-  prepareAnswer(res.req, res);
-  sendProblem(res, { code: 'overloaded', detail, headers: retryAfter(retryAfterSeconds) });
+  return method === 'POST' && purchasePath.test(url) ? url.slice(idStart, idEnd).toLowerCase() : undefined;
 }

@@ -33,9 +33,12 @@ const knownReasons = [
   >[0][]),
   'reads full',
   'lookups full',
+  'lists full',
   'admin full',
   'rate limit',
   'connections full',
+  'address connections full',
+  'operations connections full',
 ];
 
 /** From a millisecond to the deadline. */

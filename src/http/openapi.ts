@@ -163,7 +163,9 @@ export function openApiDocument(): Document {
     info: {
       title: 'onsale',
       version: '0.1.0',
-      description: 'Sells exactly the tickets that there are. Errors are application/problem+json; `code` is the word to switch on.',
+      description:
+        'Sells exactly the tickets that there are. Errors are application/problem+json; `code` is the word to switch on. ' +
+        'Where the replica has a port for operations, /healthz, /readyz and /metrics are there and not here.',
     },
     servers: [{ url: '/' }],
     paths: { ...tagged('buyer', buyerPaths), ...tagged('admin', adminPaths), ...tagged('operations', operationsPaths) },

@@ -5,6 +5,8 @@ import { overloaded, Problem } from './problems.js';
 import { resource } from './resource.js';
 import { sendJson } from './send.js';
 
+export const operationsPaths: readonly string[] = ['/healthz', '/readyz', '/metrics'];
+
 /** For those who run it: is it alive, should it get traffic, what is it doing. */
 export function operations(router: IRouter, readiness: Readiness, metrics: Metrics): void {
   const healthz: RequestHandler = (_req, res) => {
@@ -23,6 +25,11 @@ export function operations(router: IRouter, readiness: Readiness, metrics: Metri
   resource(router, '/readyz', { get: [readyz] });
   resource(router, '/metrics', { get: [showMetrics] });
 }
+
+/** The end of every request to the port of operations that asks for something else. */
+export const notAnOperation: RequestHandler = (req) => {
+  throw new Problem('not-found', `There is nothing at ${req.path}; on this port there are ${operationsPaths.join(', ')}.`);
+};
 
 /** Keeps everybody off a schema that this version does not know. */
 export function requireKnownSchema(readiness: Readiness): RequestHandler {

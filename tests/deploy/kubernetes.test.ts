@@ -105,7 +105,25 @@ test('the secrets are named, never written down', () => {
   const secrets = env.filter(({ name }) => /TOKEN|URL|PASSWORD/.test(name));
   const made = { name: `${cluster.metadata.name}-app`, key: 'uri' };
   expect(secrets.map(({ valueFrom }) => valueFrom?.secretKeyRef)).toEqual([made, { name: 'onsale-admin', key: 'token' }, made]);
-  expect(env.filter(({ value }) => value !== undefined).map(({ name }) => name)).toEqual(['DRAIN_DELAY_MS']);
+  expect(env.filter(({ value }) => value !== undefined).map(({ name }) => name)).toEqual([
+    'OPERATIONS_PORT',
+    'CONNECTIONS_PER_ADDRESS_MAX',
+    'DRAIN_DELAY_MS',
+  ]);
+});
+
+test('probes come to a port of the pod that no buyer reaches by the service', () => {
+  const [container] = byKind('Deployment').spec.template.spec.containers;
+  const port = Number(container.env.find(({ name }) => name === 'OPERATIONS_PORT')!.value);
+  expect(container.ports).toEqual([
+    { name: 'http', containerPort: 3000 },
+    { name: 'operations', containerPort: port },
+  ]);
+  const { startupProbe, livenessProbe, readinessProbe } = container;
+  expect([startupProbe, livenessProbe, readinessProbe].map(({ httpGet }) => httpGet.port)).toEqual(
+    Array.from({ length: 3 }, () => 'operations'),
+  );
+  expect(byKind('Service').spec.ports).toEqual([{ name: 'http', port: 80, targetPort: 'http' }]);
 });
 
 test('no container runs as root, gains rights or writes to its image', () => {

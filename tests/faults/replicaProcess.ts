@@ -21,6 +21,7 @@ export class ReplicaProcess {
   #process: ChildProcess | undefined;
   #output = '';
   #address: string | undefined;
+  #operationsAddress: string | undefined;
 
   constructor(
     readonly name: string,
@@ -32,6 +33,11 @@ export class ReplicaProcess {
   /** http://127.0.0.1:port; undefined while it does not listen. */
   get address(): string | undefined {
     return this.#address;
+  }
+
+  /** Where its probes and metrics are; another port if OPERATIONS_PORT was set. */
+  get operationsAddress(): string | undefined {
+    return this.#operationsAddress ?? this.#address;
   }
 
   get running(): boolean {
@@ -64,6 +70,7 @@ export class ReplicaProcess {
       const [, address] = /"address":"(http:[^"]+)"/.exec(this.#output) ?? [];
       if (address !== undefined) {
         this.#address = address;
+        this.#operationsAddress = /"operations_address":"(http:[^"]+)"/.exec(this.#output)?.[1];
         return;
       }
       if (!this.running || Date.now() > deadline) throw new Error(`${this.name} did not start: ${this.#output}`);
@@ -74,7 +81,7 @@ export class ReplicaProcess {
   async untilReady(withinMs = 20_000): Promise<void> {
     const deadline = Date.now() + withinMs;
     for (;;) {
-      const response = await fetch(`${this.address ?? ''}/readyz`).catch(() => undefined);
+      const response = await fetch(`${this.operationsAddress ?? ''}/readyz`).catch(() => undefined);
       await response?.arrayBuffer();
       if (response?.status === 200) return;
       if (Date.now() > deadline) throw new Error(`${this.name} is not ready: ${this.output}`);

@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readConfig } from '../../src/config.js';
 import { createOnsale, type Onsale } from '../../src/onsale.js';
@@ -8,6 +9,8 @@ export const adminToken = 'the-admin-token-of-the-tests';
 export interface Replica extends Onsale {
   /** http://127.0.0.1:port */
   readonly address: string;
+  /** The same with probes and metrics: another port where OPERATIONS_PORT is set. */
+  readonly operationsAddress: string;
 }
 
 /** @param env settings beside the address of the database */
@@ -16,16 +19,27 @@ export async function startReplica(databaseUrl: string, env: Record<string, stri
   const onsale = createOnsale(config, databaseUrl, adminToken);
   await untilAnswered(onsale);
   const server = onsale.createServer();
-  await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, resolve));
+  const address = await listen(server);
+  const operations = config.OPERATIONS_PORT === undefined ? undefined : onsale.createOperationsServer();
   return {
     ...onsale,
-    address: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`,
+    address,
+    operationsAddress: operations ? await listen(operations) : address,
     close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await Promise.all([server, ...(operations ? [operations] : [])].map(close));
       await onsale.close();
     },
   };
+}
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, resolve));
+  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+}
+
+async function close(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 }
 
 /** One check of readiness may be late on a busy machine; ready or not ready, but not "does not answer". */

@@ -4,7 +4,9 @@
  * when their replica is killed; and a name server that answers as Docker's does.
  */
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect } from '@jest/globals';
@@ -99,9 +101,10 @@ testWithHaproxy('a read that was under way when its replica was killed is answer
 testWithHaproxy('replicas that do not listen yet, as a name server may tell them, cost nobody an answer', async () => {
   company = await Company.open(1);
   const [event] = await company.stage.makeEvents([{ quota: 100, limit: 4 }]);
-  const starting = Array.from({ length: 10 }, async (_, index) =>
-    company.balancer.add(2 + index, `http://127.0.0.1:${String(await freePort())}`),
-  );
+  const starting = Array.from({ length: 10 }, async (_, index) => {
+    const nobody = `http://127.0.0.1:${String(await freePort())}`;
+    await company.balancer.add(2 + index, nobody, nobody);
+  });
   const buying = Array.from({ length: 40 }, () => buy(company.address, event!.id, 1));
   await Promise.all(starting);
   expect(new Set((await Promise.all(buying)).map(({ status }) => status))).toEqual(new Set([201]));
@@ -109,10 +112,11 @@ testWithHaproxy('replicas that do not listen yet, as a name server may tell them
 });
 
 testWithHaproxy('replicas are found by name, as in compose: a new one gets requests, and one whose name is gone gets none', async () => {
-  const port = await freePort();
-  company = await Company.open(0, { env: { REPLICAS_DNS: nameServer.address, REPLICAS_NAME: `api:${String(port)}` } });
+  const [port, operationsPort] = [String(await freePort()), String(await freePort())];
+  const env = { REPLICAS_DNS: nameServer.address, REPLICAS_NAME: `api:${port}`, REPLICAS_OPERATIONS_PORT: operationsPort };
+  company = await Company.open(0, { env });
   const start = async (host: string) => {
-    const replica = await company.start(host, { env: { HOST: host, PORT: String(port) } });
+    const replica = await company.start(host, { env: { HOST: host, PORT: port, OPERATIONS_PORT: operationsPort } });
     nameServer.addresses.add(host);
     return replica;
   };
@@ -139,4 +143,64 @@ testWithHaproxy('replicas are found by name, as in compose: a new one gets reque
   nameServer.addresses.delete('127.0.0.2');
   await found(2);
   expect(whileDraining.concat(await statuses())).toEqual(whileDraining.concat(new Set([200])).map(() => new Set([200])));
+});
+
+const metricsSpelled = (host: string) => [
+  '/metrics',
+  '/metrics?',
+  '/metrics/',
+  '/metrics#',
+  '/metrics#/events',
+  '//metrics',
+  '/./metrics',
+  '/%6detrics',
+  '/%4Detrics',
+  '/METRICS',
+  `http://${host}/metrics`,
+  `http://${host}/metrics#`,
+  'http:///metrics',
+  'ftp:///metrics',
+  `http://${host}\\metrics`,
+  '\\metrics',
+];
+
+/** @returns what is answered to the bytes, as far as it comes */
+async function ask(target: string): Promise<string> {
+  const { host, hostname, port } = new URL(company.address);
+  const socket = connect(Number(port), hostname).on('error', () => undefined);
+  socket.end(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  let answer = '';
+  socket.on('data', (chunk) => (answer += String(chunk)));
+  await once(socket, 'close');
+  return answer;
+}
+
+testWithHaproxy.each([
+  ['have a port of their own', {}],
+  ['are on the port of buyers', { OPERATIONS_PORT: '' }],
+])('no buyer sees metrics, however the path is spelled, where they %s', async (_where, env) => {
+  company = await Company.open(0);
+  await company.add(1, { env });
+  await company.untilStanding(1, (status) => status.startsWith('UP'));
+  for (const target of metricsSpelled(new URL(company.address).host)) {
+    const answer = await ask(target);
+    expect([target, answer]).toEqual([target, expect.stringMatching(/^HTTP\/1\.1 (404|400) /)]);
+    expect(answer).not.toContain('onsale_');
+  }
+  const { status, headers, body } = await send(`${company.address}/metrics`);
+  expect([status, body.code, headers.get('content-type')]).toEqual([404, 'not-found', 'application/problem+json']);
+  expect(body['request_id']).toBe(headers.get('x-request-id'));
+  expect((await send(`${company.address}/events?limit=1`)).status).toBe(200);
+  // Where they may be seen.
+  expect(await (await fetch(`${company.replica(1).operationsAddress!}/metrics`)).text()).toContain('onsale_purchases_total');
+});
+
+testWithHaproxy('a replica is asked on its own port whether it is ready, and the balancer says whether there is one', async () => {
+  const metrics = `127.0.0.1:${String(await freePort())}`;
+  company = await Company.open(1, { env: { BALANCER_METRICS: metrics } });
+  await company.untilStanding(1, (status) => status.startsWith('UP'));
+  expect((await fetch(`http://${metrics}/readyz`)).status).toBe(200);
+  expect((await send(`${company.address}/readyz`)).status).toBe(404);
+  await company.kill(1);
+  expect((await fetch(`http://${metrics}/readyz`)).status).toBe(503);
 });

@@ -11,8 +11,8 @@ const haproxy = haproxyVersion();
 if (haproxy === undefined) process.stdout.write('Skipped: replicas behind HAProxy, which is not on PATH here (apt-get install haproxy).\n');
 export const testWithHaproxy = haproxy === undefined ? test.skip : test;
 
-/** As in the compose file. */
-const drainDelay = { DRAIN_DELAY_MS: '3000' };
+/** As in the compose file, but for the number of the port. */
+const asInCompose = { DRAIN_DELAY_MS: '3000', OPERATIONS_PORT: '0' };
 const noticeTimeoutMs = 10_000;
 
 type ReplicaOptions = NonNullable<ConstructorParameters<typeof ReplicaProcess>[2]>;
@@ -68,14 +68,14 @@ export class Company {
   /** The same, not even begun. */
   recruit(name: string, options: ReplicaOptions = {}): ReplicaProcess {
     const url = this.stage.postgres.url();
-    const replica = new ReplicaProcess(name, url, { ...options, env: { ...drainDelay, ...options.env } });
+    const replica = new ReplicaProcess(name, url, { ...options, env: { ...asInCompose, ...options.env } });
     this.stage.replicas.push(replica);
     return replica;
   }
 
   /** From here on it gets requests. */
   async admit(slot: number, replica: ReplicaProcess): Promise<void> {
-    await this.balancer.add(slot, replica.address!);
+    await this.balancer.add(slot, replica.address!, replica.operationsAddress!);
     this.#bySlot.set(slot, replica);
   }
 

@@ -19,7 +19,7 @@ import { makeVersion, migrateWith } from './versions.js';
 let company: Company;
 afterEach(() => company.close());
 
-const ready = (replica: ReplicaProcess): Promise<Answer> => send(`${replica.address!}/readyz`);
+const ready = (replica: ReplicaProcess): Promise<Answer> => send(`${replica.operationsAddress!}/readyz`);
 
 /** Every so many keys that were acknowledged, asked again there: the same purchase each. */
 async function expectKnown(sale: Sale, replica: ReplicaProcess, every = 50): Promise<void> {

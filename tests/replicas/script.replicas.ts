@@ -67,7 +67,7 @@ function lives(pid: number): boolean {
 }
 
 const pids = () => [...output.matchAll(/process (\d+)/g)].map(([, pid]) => Number(pid));
-const replicaLine = /(http:\S+) {2}replica (\d), process (\d+)/g;
+const replicaLine = /(http:\S+) {2}replica (\d), process (\d+), its probes and metrics on (http:\S+)/g;
 
 testWithHaproxy('three replicas sell behind one address, one that is killed is started again, and Ctrl-C ends them all', async () => {
   run(['3']);
@@ -75,6 +75,12 @@ testWithHaproxy('three replicas sell behind one address, one that is killed is s
   expect(output).toContain(`The admin token is ${adminToken}`);
   const replicas = [...output.matchAll(replicaLine)].map(([, own, , pid]) => ({ own: own!, pid: Number(pid) }));
   expect(replicas).toHaveLength(3);
+  const operations = [...output.matchAll(replicaLine)].map(([, , , , operationsAddress]) => operationsAddress!);
+  expect(new Set(operations).size).toBe(3);
+  for (const each of operations) expect((await fetch(`${each}/metrics`)).status).toBe(200);
+  for (const path of ['/metrics', '/healthz', '/readyz']) {
+    for (const own of [address!, replicas[0]!.own]) expect((await fetch(own + path)).status).toBe(404);
+  }
   const event = await makeEvent(address!, { total_quota: 100, max_purchase_limit: 4 });
   for (const { own } of [...replicas, { own: address! }]) expect((await buy(own, event, 2)).status).toBe(201);
 

@@ -23,7 +23,24 @@ test.each([
   [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error, warn, info, debug, silent.'],
   [{ LOCK_TIMEOUT_MS: '2000' }, 'LOCK_TIMEOUT_MS (2000) must be less than STATEMENT_TIMEOUT_MS (2000).'],
   [{ PURCHASE_DEADLINE_MS: '20000' }, 'PURCHASE_DEADLINE_MS (20000) must be less than REQUEST_TIMEOUT_MS (10000).'],
+  [{ READ_CONNECTIONS_MAX: '2' }, 'READ_CONNECTIONS_MAX must be at least 3.'],
+  [{ OPERATIONS_PORT: '3000' }, 'OPERATIONS_PORT (3000) must be another port than PORT; unset, probes and metrics are on PORT.'],
+  [{ OPERATIONS_PORT: '-1' }, 'OPERATIONS_PORT must be at least 0.'],
   [{ EVENT_LINE_REQUESTS_MAX: '30000' }, 'EVENT_LINE_REQUESTS_MAX must not exceed LINE_REQUESTS_MAX.'],
 ])('%j stops the start', (env, sentence) => {
   expect(() => readConfig(env)).toThrow(new ConfigError(sentence));
+});
+
+test('probes and metrics are on PORT unless told, and both ports may be free ones', () => {
+  expect(readConfig({}).OPERATIONS_PORT).toBeUndefined();
+  expect(readConfig({ PORT: '0', OPERATIONS_PORT: '0' })).toMatchObject({ PORT: 0, OPERATIONS_PORT: 0 });
+});
+
+test('one address has a share of the connections, whatever their number, except where a proxy is trusted', () => {
+  expect(readConfig({})).toMatchObject({ CONNECTIONS_PER_ADDRESS_MAX: 1_875, connectionsPerLoopbackAddressMax: 12_000 });
+  expect(readConfig({ CONNECTIONS_MAX: '1' }).CONNECTIONS_PER_ADDRESS_MAX).toBe(1);
+  expect(readConfig({ TRUST_PROXY_HOPS: '1' }).CONNECTIONS_PER_ADDRESS_MAX).toBe(0);
+  expect(readConfig({ TRUST_PROXY_HOPS: '1' }).connectionsPerLoopbackAddressMax).toBe(0);
+  const explicit = readConfig({ TRUST_PROXY_HOPS: '1', CONNECTIONS_PER_ADDRESS_MAX: '70' });
+  expect(explicit).toMatchObject({ CONNECTIONS_PER_ADDRESS_MAX: 70, connectionsPerLoopbackAddressMax: 70 });
 });

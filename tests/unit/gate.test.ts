@@ -3,13 +3,21 @@ import { once } from 'node:events';
 import { createServer, IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, Socket } from 'node:net';
 import { expect, jest, test } from '@jest/globals';
-import { createGate } from '../../src/http/gate.js';
+import { createGate, createRefuseEarly } from '../../src/http/gate.js';
+import { Refusals } from '../../src/http/refusals.js';
+
+/** A gate that refuses every purchase. */
+function closedGate(refusalsPerSecondMax: number) {
+  const refusals = new Refusals(refusalsPerSecondMax);
+  const refuseEarly = createRefuseEarly(() => 3, refusals);
+  return { ...createGate(refuseEarly, refusals, () => undefined), waiting: () => refusals.waiting };
+}
 
 test('a connection may have four requests without an answer; with the fifth it is cut', async () => {
   const underWay: ServerResponse[] = [];
   const gate = createGate(
-    () => undefined,
-    1,
+    () => false,
+    new Refusals(1),
     (_req, res) => underWay.push(res),
   );
   const server = createServer(gate.listener);
@@ -37,11 +45,7 @@ test('a connection may have four requests without an answer; with the fifth it i
 
 test('refusals wait for their turn, and who hangs up waits no longer', async () => {
   const oneInHundredSeconds = 0.01;
-  const gate = createGate(
-    () => 3,
-    oneInHundredSeconds,
-    () => undefined,
-  );
+  const gate = closedGate(oneInHundredSeconds);
   const server = createServer(gate.listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -70,11 +74,7 @@ test('refusals wait for their turn, and who hangs up waits no longer', async () 
 test('refusals that were not needed are saved up for a second, and not so many are told at once that the turn is long', () => {
   jest.useFakeTimers();
   try {
-    const gate = createGate(
-      () => 3,
-      300,
-      () => undefined,
-    );
+    const gate = closedGate(300);
     const come = (count: number) => {
       for (let index = 0; index < count; index += 1) {
         const req = Object.assign(new IncomingMessage(new Socket()), { method: 'POST', url: `/events/${randomUUID()}/purchases` });
@@ -98,4 +98,26 @@ test('refusals that were not needed are saved up for a second, and not so many a
   } finally {
     jest.useRealTimers();
   }
+});
+
+test.each([
+  ['POST', '/events/019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44/purchases', true],
+  ['POST', '/events/019AAB5C-4c2e-7d0b-9a52-0D7F3A9C1E44/purchases', true],
+  ['POST', '/events/019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44/purchases?from=poster', true],
+  ['GET', '/events/019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44/purchases', false],
+  ['POST', '/events/019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44/purchases/019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44/confirm', false],
+  ['POST', '/events/019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e4/purchases', false],
+  ['POST', '/events/%3019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e4/purchases', false],
+  ['POST', 'http://a/events/019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44/purchases', false],
+])('%s %s: is it read as a purchase? %s', (method, url, isPurchase) => {
+  const asked: string[] = [];
+  const passed: string[] = [];
+  const gate = createGate(
+    (_res, eventId) => asked.push(eventId) > 0,
+    new Refusals(1),
+    (req) => passed.push(req.url ?? ''),
+  );
+  const req = Object.assign(new IncomingMessage(new Socket()), { method, url });
+  gate.listener(req, new ServerResponse(req));
+  expect([asked, passed]).toEqual(isPurchase ? [['019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44'], []] : [[], [url]]);
 });
