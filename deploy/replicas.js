@@ -11,8 +11,9 @@ import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ConfigError, readConfig } from '../dist/config.js';
 import { startEmbedded } from '../dist/db/embedded.js';
-import { EmbeddedError, keepSecret } from '../dist/db/embeddedFiles.js';
+import { adminTokenFile, EmbeddedError, keepSecret } from '../dist/db/embeddedFiles.js';
 import { migrate } from '../dist/db/migrate.js';
+import { Interrupted, unlessAsked, watchSignals } from '../dist/signals.js';
 import { Balancer, haproxyVersion, replicasMax } from './balancer.js';
 import { Replica } from './replica.js';
 
@@ -35,8 +36,8 @@ function countIn(args) {
   return count;
 }
 
-/** @param {ReturnType<typeof readConfig>} config @param {number} count */
-async function openDatabase(config, count) {
+/** @param {ReturnType<typeof readConfig>} config @param {number} count @param {AbortSignal} signal */
+async function openDatabase(config, count, signal) {
   if (config.DATABASE_URL !== undefined) {
     return {
       url: config.DATABASE_URL,
@@ -47,10 +48,10 @@ async function openDatabase(config, count) {
   }
   const ofOne = config.SALE_CONNECTIONS_MAX + config.READ_CONNECTIONS_MAX + config.ADMIN_CONNECTIONS_MAX;
   const settings = { max_connections: Math.max(100, count * ofOne + connectionsForPeople) };
-  const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR, settings });
+  const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR, settings, signal });
   try {
-    await migrate(embedded.url);
-    const token = config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, 'admin-token');
+    await unlessAsked(signal, migrate(embedded.url));
+    const token = config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, adminTokenFile);
     return { url: embedded.url, token, where: embedded.dataDir, stop: () => embedded.stop() };
   } catch (error) {
     await embedded.stop();
@@ -145,18 +146,19 @@ const messageOf = (error) => (error instanceof Error ? error.message : String(er
 async function main() {
   const count = countIn(process.argv.slice(2));
   const config = readConfig();
+  const asked = watchSignals(() => process.exit(1)); // first of all: whatever is started from here on is ended
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   const bind = `${host.includes(':') ? `[${host}]` : host}:${config.PORT || (await freePorts(1))[0]}`;
   const haproxy = haproxyVersion();
-  const database = await openDatabase(config, count);
+  const database = await openDatabase(config, count, asked);
   const company = new Company({ DATABASE_URL: database.url, ADMIN_TOKEN: database.token });
   process.on('exit', () => company.kill()); // whatever happens: nobody is left behind
-  const end = untilAsked(company);
+  const end = untilAsked(company, asked);
   try {
     if (haproxy !== undefined) await company.openBalancer(bind);
     const slots = Array.from({ length: count }, (_, index) => index + 1);
     const addresses = await Promise.all(slots.map((slot) => company.start(slot)));
-    greet(company, addresses, { bind, haproxy, ...database });
+    greet(company, addresses, { bind, haproxy, ...database, tokenMade: config.ADMIN_TOKEN === undefined });
     await Promise.race([end, ...slots.map((slot) => company.watch(slot)), company.watchBalancer()]);
     await end;
   } catch (error) {
@@ -167,8 +169,8 @@ async function main() {
   }
 }
 
-/** @param {Company} company @param {string[]} addresses @param {{ bind: string, haproxy: string | undefined, token: string, where: string }} about */
-function greet(company, addresses, { bind, haproxy, token, where }) {
+/** @param {Company} company @param {string[]} addresses @param {{ bind: string, haproxy: string | undefined, token: string, tokenMade: boolean, where: string }} about */
+function greet(company, addresses, { bind, haproxy, token, tokenMade, where }) {
   const own = addresses.map((address, index) => {
     const replica = company.replicas.get(index + 1);
     return `  ${address}  replica ${index + 1}, process ${replica?.pid}, its probes and metrics on ${replica?.operationsAddress}`;
@@ -179,30 +181,30 @@ function greet(company, addresses, { bind, haproxy, token, where }) {
       ? `\nonsale has ${addresses.length} replicas. There is no haproxy on PATH (apt-get install haproxy), so each has its own address:`
       : `\nonsale is on ${shared}, its API at ${shared}/docs: HAProxy ${haproxy}, process ${company.balancer?.pid}, before`,
   );
-  say(`${own.join('\n')}\nAll on one database: ${where}\nThe admin token is ${token}\n\nCtrl-C stops all of it.\n`);
+  say(
+    `${own.join('\n')}\nAll on one database: ${where}\nThe admin token is ${tokenMade ? token : 'that of ADMIN_TOKEN'}\n\nCtrl-C stops all of it.\n`,
+  );
 }
 
-/** Resolves at Ctrl-C or SIGTERM. @param {Company} company */
-function untilAsked(company) {
+/** Resolves at Ctrl-C or SIGTERM. @param {Company} company @param {AbortSignal} asked @returns {Promise<void>} */
+function untilAsked(company, asked) {
   return new Promise((resolve) => {
-    /** @type {number | undefined} */
-    let sinceMs;
     const ask = () => {
-      // One Ctrl-C arrives twice, from the terminal and passed on by npm; a later one is that of an impatient person.
-      if (sinceMs !== undefined && performance.now() - sinceMs > 1_000) company.kill();
-      if (sinceMs !== undefined) return;
-      sinceMs = performance.now();
       company.stopping = true;
       say('Stopping: what was asked is answered first.');
-      resolve(undefined);
+      resolve();
     };
-    process.on('SIGINT', ask);
-    process.on('SIGTERM', ask);
+    if (asked.aborted) ask();
+    else asked.addEventListener('abort', ask);
   });
 }
 
 /** @param {unknown} error */
 function fail(error) {
+  if (error instanceof Interrupted) {
+    say(error.message);
+    process.exit(0);
+  }
   const known = error instanceof UsageError || error instanceof ConfigError || error instanceof EmbeddedError;
   process.stderr.write(`${known ? messageOf(error) : `The replicas stopped: ${messageOf(error)}`}\n`);
   process.exit(1);

@@ -1,6 +1,7 @@
 /**
- * The process: config → database → sale → app → listen; on SIGTERM, SIGINT or SIGHUP: stop, drain, close. What listens on
- * OPERATIONS_PORT goes on answering until the process ends: whoever asks must hear that it lives and is not ready.
+ * The process: config → database → sale → app → listen; on SIGTERM, SIGINT or SIGHUP: stop, drain, close, and while it
+ * starts: end what was started. What listens on OPERATIONS_PORT goes on answering until the process ends: probes must hear
+ * that it lives and is not ready.
  * With the argument `migrate` it brings the database of DATABASE_URL up to date and ends.
  */
 import type { Server } from 'node:http';
@@ -8,12 +9,13 @@ import type { Server as Acceptor } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded.js';
-import { EmbeddedError, keepSecret } from './db/embeddedFiles.js';
+import { adminTokenFile, EmbeddedError, keepSecret } from './db/embeddedFiles.js';
 import { classify } from './db/faults.js';
 import { migrate } from './db/migrate.js';
 import { addAcceptors } from './http/acceptors.js';
 import { drain } from './http/drain.js';
 import { createOnsale, type Onsale } from './onsale.js';
+import { Interrupted, unlessAsked, watchSignals } from './signals.js';
 
 interface Database {
   readonly url: string;
@@ -40,19 +42,22 @@ async function main(): Promise<void> {
     return;
   }
   const config = readConfig();
-  const database = await openDatabase(config);
+  const asked = watchSignals(() => process.exit(1)); // first of all: whatever is started from here on is ended
+  const database = await openDatabase(config, asked);
   const onsale = createOnsale(config, database.url, database.adminToken);
   try {
-    await untilAnswered(onsale); // so that who is greeted can buy
+    await unlessAsked(asked, untilAnswered(onsale)); // so that whoever reads the banner can buy
     const server = await listen(onsale.createServer, config, 'PORT');
     const acceptors = accept(server, onsale);
-    untilSignalled(async (cutOffMs) => drain(server, cutOffMs, onsale.unanswered, await acceptors), config, onsale, database.embedded);
+    const drained = async (cutOffMs: number) => drain(server, cutOffMs, onsale.unanswered, await acceptors);
+    onceAsked(asked, drained, config, onsale, database.embedded);
     const operations =
       config.OPERATIONS_PORT === undefined ? undefined : await listen(onsale.createOperationsServer, config, 'OPERATIONS_PORT');
     await acceptors;
     const address = addressOf(server);
     const operationsAddress = operations && addressOf(operations);
-    if (database.embedded) greet(address, operationsAddress, database.adminToken, database.embedded);
+    const madeToken = config.ADMIN_TOKEN === undefined ? database.adminToken : undefined;
+    if (database.embedded) greet(address, operationsAddress, madeToken, database.embedded);
     else onsale.log.info({ address, operations_address: operationsAddress }, 'listening');
     await untilReady(onsale);
   } catch (error) {
@@ -69,14 +74,14 @@ async function migrateOnly(url: string): Promise<void> {
   say(applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The database is up to date.');
 }
 
-async function openDatabase(config: Config): Promise<Database> {
+async function openDatabase(config: Config, asked: AbortSignal): Promise<Database> {
   if (config.DATABASE_URL !== undefined) {
     return { url: config.DATABASE_URL, adminToken: config.ADMIN_TOKEN ?? '', embedded: undefined };
   }
-  const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR });
+  const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR, signal: asked });
   try {
-    await migrate(embedded.url);
-    return { url: embedded.url, adminToken: config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, 'admin-token'), embedded };
+    await unlessAsked(asked, migrate(embedded.url));
+    return { url: embedded.url, adminToken: config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, adminTokenFile), embedded };
   } catch (error) {
     await embedded.stop();
     throw error;
@@ -121,16 +126,18 @@ function addressOf(server: Server): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${String(address.port)}`;
 }
 
-function greet(address: string, operationsAddress: string | undefined, adminToken: string, { dataDir }: Embedded): void {
+/** @param madeToken undefined: it is that of ADMIN_TOKEN, the operator's secret, which must not appear on a terminal or in its log */
+function greet(address: string, operationsAddress: string | undefined, madeToken: string | undefined, { dataDir }: Embedded): void {
   const operations = operationsAddress === undefined ? '' : `\nIts probes and metrics are on ${operationsAddress}`;
+  const header = madeToken === undefined ? '"Authorization: Bearer $ADMIN_TOKEN"' : `'Authorization: Bearer ${madeToken}'`;
   say(`
 onsale is on ${address}, its API at ${address}/docs${operations}
 It keeps its data in ${dataDir}
-The admin token is ${adminToken}
+The admin token is ${madeToken ?? 'that of ADMIN_TOKEN'}
 
 Make an event of 100 tickets, at most 4 a purchase:
 
-  curl -s ${address}/admin/events -H 'Authorization: Bearer ${adminToken}' \\
+  curl -s ${address}/admin/events -H ${header} \\
     -H 'Content-Type: application/json' -d '{"name":"First night","total_quota":100,"max_purchase_limit":4}'
 
 Buy two, with the id that this answered:
@@ -163,20 +170,14 @@ async function untilReady({ readiness, log }: Onsale): Promise<void> {
   }
 }
 
-function untilSignalled(
+function onceAsked(
+  asked: AbortSignal,
   drained: (cutOffMs: number) => Promise<void>,
   config: Config,
   onsale: Onsale,
   embedded: Embedded | undefined,
 ): void {
-  let stoppingSinceMs: number | undefined;
   const stop = async (): Promise<void> => {
-    if (stoppingSinceMs !== undefined) {
-      // Asked again by an impatient person: at once. One Ctrl-C arrives twice, from the terminal and passed on by npm.
-      if (performance.now() - stoppingSinceMs > 1_000) process.exit(1);
-      return;
-    }
-    stoppingSinceMs = performance.now();
     onsale.readiness.drain();
     await pause(config.DRAIN_DELAY_MS);
     // Whoever began to ask before the cut-off of requests is answered by the deadline of a purchase.
@@ -185,14 +186,15 @@ function untilSignalled(
     await embedded?.stop();
     process.exit(0);
   };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      stop().catch(fail);
-    });
-  }
+  if (asked.aborted) stop().catch(fail);
+  else asked.addEventListener('abort', () => void stop().catch(fail));
 }
 
 function fail(error: unknown): never {
+  if (error instanceof Interrupted) {
+    say(error.message);
+    process.exit(0);
+  }
   const known = error instanceof ConfigError || error instanceof EmbeddedError;
   process.stderr.write(
     known ? `${error.message}\n` : `onsale stopped: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,

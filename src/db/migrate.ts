@@ -37,6 +37,7 @@ export async function knownMigrations(): Promise<string[]> {
  */
 export async function migrate(url: string): Promise<string[]> {
   const lock = new pg.Client({ connectionString: url, application_name: 'onsale migrate', connectionTimeoutMillis: 5_000 });
+  lock.on('error', () => undefined); // a server that goes away fails the statements of the migration
   await lock.connect();
   try {
     await lock.query(`SET lock_timeout = ${String(migrationLockWaitMs)}`);
@@ -50,6 +51,7 @@ export async function migrate(url: string): Promise<string[]> {
 async function applyMissing(url: string): Promise<string[]> {
   const { SchemaEngine } = await loadEngine();
   const pool = new pg.Pool({ connectionString: url, application_name: 'onsale migrate', max: 1 });
+  pool.on('error', () => undefined);
   const scripts = new WholeScripts(pool);
   try {
     const ignoreLog = () => undefined;

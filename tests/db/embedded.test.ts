@@ -2,7 +2,6 @@
  * Goal: the embedded Postgres keeps its data, recovers from a crash of the API, and says clearly why it cannot start.
  * Method: the built program and the embedded server, started, killed and started again on one directory.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -11,59 +10,21 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { send } from '../helpers/client.js';
+import { embeddedUrl, failure, startProgram, stopProgram as stop, stopPrograms, untilGreeted } from '../helpers/program.js';
 
 let dataDir: string;
-const started: ChildProcess[] = [];
+const start = (env: Record<string, string> = {}) => startProgram(dataDir, env);
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'onsale-embedded-'));
 });
 afterAll(async () => {
-  await Promise.all(started.map((child) => stop(child)));
+  await stopPrograms();
   await rm(dataDir, { recursive: true });
 });
 
-/** The program as `npm start` runs it, with what it printed so far. */
-function start(env: Record<string, string>): ChildProcess & { output: () => string } {
-  const settings = { DATABASE_URL: '', EMBEDDED_DATA_DIR: dataDir, PORT: '0', NODE_OPTIONS: '', ...env };
-  const child = spawn(process.execPath, ['dist/server.js'], { env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
-  started.push(child);
-  return Object.assign(child, { output: () => output });
-}
-
-async function stop(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  child.kill(signal);
-  await exited;
-}
-
-async function untilGreeted(child: ReturnType<typeof start>): Promise<{ address: string; token: string }> {
-  for (;;) {
-    const [, address] = /onsale is on (\S+),/.exec(child.output()) ?? [];
-    const [, token] = /admin token is (\S+)/.exec(child.output()) ?? [];
-    if (address !== undefined && token !== undefined) return { address, token };
-    if (child.exitCode !== null) throw new Error(`it ended: ${child.output()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/** As it says in the directory's own files. */
-async function embeddedUrl(): Promise<string> {
-  const [, , , port] = (await readFile(join(dataDir, 'cluster', 'postmaster.pid'), 'utf8')).split('\n');
-  return `postgresql://onsale:${(await readFile(join(dataDir, 'postgres-password'), 'utf8')).trim()}@127.0.0.1:${String(port)}/postgres`;
-}
-
-async function failure(child: ReturnType<typeof start>): Promise<string> {
-  await once(child, 'close');
-  expect(child.exitCode).toBe(1);
-  return child.output().trim();
-}
-
 test('it keeps events and token between runs, also when the API was killed and left Postgres behind', async () => {
-  const first = start({});
+  const first = start();
   const { address, token } = await untilGreeted(first);
   const made = await send(`${address}/admin/events`, {
     method: 'POST',
@@ -73,7 +34,7 @@ test('it keeps events and token between runs, also when the API was killed and l
   expect(made.status).toBe(201);
   await stop(first, 'SIGKILL');
 
-  const second = start({});
+  const second = start();
   const again = await untilGreeted(second);
   expect(again.token).toBe(token);
   expect((await send(`${again.address}/events/${made.body.id}`)).body).toEqual(made.body);
@@ -83,9 +44,9 @@ test('it keeps events and token between runs, also when the API was killed and l
 });
 
 test('a second instance on the same data is refused in one sentence, and the first goes on', async () => {
-  const first = start({});
+  const first = start();
   const { address } = await untilGreeted(first);
-  await expect(failure(start({}))).resolves.toBe(
+  await expect(failure(start())).resolves.toBe(
     `Another onsale is running on ${dataDir}; stop it, or choose another directory with EMBEDDED_DATA_DIR.`,
   );
   expect((await send(`${address}/readyz`)).status).toBe(200);
@@ -93,16 +54,16 @@ test('a second instance on the same data is refused in one sentence, and the fir
 });
 
 test('when a process of Postgres is killed, the instance keeps its data to itself', async () => {
-  const first = start({});
+  const first = start();
   const { address } = await untilGreeted(first);
-  const client = new pg.Client({ connectionString: await embeddedUrl() });
+  const client = new pg.Client({ connectionString: await embeddedUrl(dataDir) });
   client.on('error', () => undefined);
   await client.connect();
   const { rows } = await client.query<{ pid: number }>(`SELECT pid FROM pg_stat_activity WHERE application_name = 'onsale reads' LIMIT 1`);
   process.kill(rows[0]!.pid, 'SIGKILL'); // all sessions end with it, the keeper's too
   await new Promise<void>((resolve) => client.once('end', resolve));
   while ((await send(`${address}/readyz`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 50));
-  await expect(failure(start({}))).resolves.toMatch(/^Another onsale is running/);
+  await expect(failure(start())).resolves.toMatch(/^Another onsale is running/);
   expect((await send(`${address}/readyz`)).status).toBe(200);
   await stop(first);
 });

@@ -1,0 +1,52 @@
+/** Makes the cluster, on the first start. */
+import { chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Account, EmbeddedError, type Place, runAs } from './account.js';
+import { isOtherProcess, removeTree } from './ownership.js';
+import { runTool } from './process.js';
+
+export const superuser = 'onsale';
+
+/**
+ * Makes the cluster beside its place and moves it there when it is whole, so that a crash leaves none half-made.
+ *
+ * @throws EmbeddedError, or the signal's reason
+ */
+export async function initialise({ binaries, dataDir, account }: Place, password: string, signal?: AbortSignal): Promise<void> {
+  removeUnfinished(dataDir, account);
+  const cluster = join(dataDir, 'cluster');
+  if (existsSync(join(cluster, 'PG_VERSION'))) return;
+  const unfinished = `${cluster}.${String(process.pid)}`;
+  // A file for this purpose, so that the account never owns the one that is kept.
+  const passwordForInitdb = join(dataDir, 'initdb-password');
+  rmSync(passwordForInitdb, { force: true });
+  try {
+    mkdirSync(unfinished, { mode: 0o700 });
+    writeFileSync(passwordForInitdb, password, { mode: 0o600, flag: 'wx' });
+    if (account) for (const path of [unfinished, passwordForInitdb]) chownSync(path, account.uid, account.gid);
+    const options = ['--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${passwordForInitdb}`];
+    const failure = await runTool(
+      join(binaries, 'initdb'),
+      ['--pgdata', unfinished, ...options],
+      { ...runAs(account), cwd: dataDir },
+      signal,
+    );
+    signal?.throwIfAborted();
+    if (failure !== undefined) throw new EmbeddedError(`initdb failed: ${failure}`);
+    renameSync(unfinished, cluster);
+  } catch (error) {
+    removeTree(unfinished, account);
+    if (!existsSync(join(cluster, 'PG_VERSION'))) throw error; // else another start was faster
+    signal?.throwIfAborted();
+  } finally {
+    rmSync(passwordForInitdb, { force: true });
+  }
+}
+
+/** Clusters whose maker was killed. */
+function removeUnfinished(dataDir: string, account: Account | undefined): void {
+  for (const name of readdirSync(dataDir)) {
+    const [, pid] = /^cluster\.(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && !isOtherProcess(Number(pid))) removeTree(join(dataDir, name), account);
+  }
+}
