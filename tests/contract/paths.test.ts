@@ -90,7 +90,8 @@ test('a straight attempt that arrives after its connection was given up is never
   const eventId = await newEvent(pool, 10, 2);
   await sale.sell(eventId, request(1)); // opens the connection whose backend is stopped
   const { rows } = await database.sql.query<{ pid: number }>(
-    `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%WITH sold AS%' AND state = 'idle'
+    `SELECT pid FROM pg_stat_activity
+      WHERE datname = current_database() AND query ~ 'WITH sold AS|pg_logical_emit_message' AND state = 'idle' -- the sale, or the fence after it
       ORDER BY state_change DESC LIMIT 1`,
   );
   const { pid } = rows[0]!;
