@@ -2,7 +2,7 @@ import type { PrismaClient } from '../db/client.js';
 import { fence } from '../db/fence.js';
 import type { Purchase } from '../sale/types.js';
 
-type Row = (Purchase & { readonly proven: boolean }) | { readonly id: null; readonly proven: boolean };
+type Row = (Purchase & { readonly isProven: boolean }) | { readonly id: null; readonly isProven: boolean };
 
 /**
  * If there is none, the statement is a fence as well: what was acknowledged must never be denied by a primary that was replaced.
@@ -24,12 +24,12 @@ export async function readPurchase(
         FROM purchases p
        WHERE p.event_id = ${eventId}::uuid AND p.id = ${purchaseId}::uuid
     )
-    SELECT found.*, fence.proven
-      FROM (SELECT CASE WHEN EXISTS (SELECT FROM found) THEN false ELSE (${fence}) IS NOT NULL END AS proven) fence
+    SELECT found.*, proof."isProven"
+      FROM (SELECT CASE WHEN EXISTS (SELECT FROM found) THEN false ELSE (${fence}) IS NOT NULL END AS "isProven") proof
       LEFT JOIN found ON true`;
   if (!row) throw new Error('a row joined to whatever was found gave no row');
-  const { proven, ...purchase } = row;
+  const { isProven, ...purchase } = row;
   if (purchase.id !== null) return purchase;
-  if (!proven) throw new Error('a purchase is missing, and the server was not asked for proof');
+  if (!isProven) throw new Error('a purchase is missing, and nothing proves that it is');
   return undefined;
 }
