@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { adminToken } from '../helpers/replica.js';
 import { audit, buy, makeEvent, send } from '../helpers/client.js';
+import { processesOf } from '../helpers/program.js';
 import { testWithHaproxy } from './company.js';
 
 let dataDir: string;
@@ -108,6 +110,14 @@ test('without HAProxy each replica has its own address, and SIGTERM ends them al
   expect((await buy(addresses[1]!, event, 2)).status).toBe(201);
   expect(await stop('SIGTERM')).toBe(0);
   expect(pids().filter(lives)).toEqual([]);
+});
+
+test('SIGTERM while the database is being made leaves nothing behind', async () => {
+  run(['2']);
+  await until(() => readdirSync(dataDir).find((name) => /^cluster\.\d+$/.test(name)), 'the cluster');
+  expect(await stop('SIGTERM')).toBe(0);
+  expect(output).toBe('onsale was asked to stop (SIGTERM) while it was starting.\n');
+  expect(processesOf(dataDir)).toEqual([]);
 });
 
 test.each([
