@@ -2,7 +2,7 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import { classify } from '../db/faults.js';
-import { bodyBytesMax } from './jsonBody.js';
+import { bodyTooLarge } from './jsonBody.js';
 import { overloaded, Problem, retryAfter, sendProblem } from './problems.js';
 import { invalid } from './validate.js';
 
@@ -23,20 +23,21 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
   };
 }
 
+const internalError = new Problem('internal-error', 'The fault was logged under this request id.');
+
 /** What body-parser and Express call their refusals. */
 interface HttpError {
   readonly type?: string;
   readonly status?: number;
+  readonly limit?: number;
 }
 
 function toProblem(error: unknown, method: string): Problem {
   if (error instanceof Problem) return error;
-  const { type, status } = error as HttpError;
+  const { type, status, limit = 0 } = error as HttpError;
   switch (type) {
-    case 'entity.parse.failed':
-      return invalid([{ in: 'body', path: '', message: 'must be valid JSON' }]);
     case 'entity.too.large':
-      return new Problem('body-too-large', `A body has at most ${String(bodyBytesMax)} bytes.`);
+      return bodyTooLarge(limit);
     case 'encoding.unsupported':
     case 'charset.unsupported':
       return new Problem('unsupported-media-type', 'Send the body as application/json in UTF-8, and not compressed.');
@@ -50,5 +51,5 @@ function toProblem(error: unknown, method: string): Problem {
   if (transient) {
     return new Problem('outcome-unknown', 'The database went away: look before you send this again.', { headers: retryAfter(1) });
   }
-  return new Problem('internal-error', 'The fault was logged under this request id.');
+  return internalError;
 }

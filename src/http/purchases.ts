@@ -13,6 +13,9 @@ import { id, newPurchase, toPurchase } from './schemas.js';
 import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
+/** A purchase is one number; the rest is room for white space. */
+const bodyBytesMax = 1_024;
+
 /**
  * Buying, and looking a purchase up.
  *
@@ -43,7 +46,7 @@ export function purchases(
     sendJson(res, 200, toPurchase(purchase));
   };
 
-  resource(router, '/events/:event_id/purchases', { post: [before, ...jsonBody, buy as RequestHandler] });
+  resource(router, '/events/:event_id/purchases', { post: [before, jsonBody(bodyBytesMax), buy as RequestHandler] });
   resource(router, '/events/:event_id/purchases/:purchase_id', { get: [before, lookups(lookUp as RequestHandler)] });
 }
 
