@@ -7,8 +7,10 @@ import type { Config } from './config.js';
 import { openPool, type PoolLimits } from './db/client.js';
 import { createReadiness, type Readiness } from './db/readiness.js';
 import { limitConnections } from './http/connections.js';
+import { neverHtml } from './http/errors.js';
 import { createExpressServer } from './http/expressServer.js';
 import { createGate } from './http/gate.js';
+import { probeHalfClosed } from './http/halfClosed.js';
 import { startLagMeter } from './http/lag.js';
 import { createMetrics, type Metrics } from './http/metrics.js';
 import { answerUnparsed } from './http/unparsed.js';
@@ -63,7 +65,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     limits,
   });
   const refuses = (eventId: string) => sale.refuses(eventId, lag.lagMs() > config.EVENT_LOOP_LAG_MAX_MS);
-  const gate = createGate(refuses, config.REFUSALS_PER_SECOND_MAX, app);
+  const gate = createGate(refuses, config.REFUSALS_PER_SECOND_MAX, neverHtml(app, log));
   metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be told', gate.waiting);
   metrics.gauge('onsale_line_requests', 'Purchase requests waiting for a batch', () => sale.waiting);
   metrics.gauge('onsale_batches_in_flight', 'Batches under way', () => sale.inFlight);
@@ -75,6 +77,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     createServer: (options) => {
       const server = createExpressServer(app, gate.listener, options);
       answerUnparsed(server, gate.owedTo);
+      probeHalfClosed(server, gate.owedTo);
       const open = limitConnections(
         server,
         { connectionsMax: config.CONNECTIONS_MAX, connectionsPerAddressMax: config.CONNECTIONS_PER_ADDRESS_MAX },

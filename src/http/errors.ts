@@ -1,7 +1,9 @@
 /** The end of every request that went wrong: whatever was thrown becomes one entry of the catalogue. */
-import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { RequestListener } from 'node:http';
+import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
 import { classify } from '../db/faults.js';
+import { prepareAnswer } from './everyAnswer.js';
 import { bodyTooLarge } from './jsonBody.js';
 import { overloaded, Problem, retryAfter, sendProblem } from './problems.js';
 import { invalid } from './validate.js';
@@ -20,6 +22,24 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     const problem = toProblem(error, req.method);
     if (problem.code === 'internal-error') log.error({ err: error, request_id: res.getHeader('X-Request-Id') }, 'internal error');
     sendProblem(res, problem);
+  };
+}
+
+/**
+ * The application with an end of its own. Express skips every layer when it cannot parse the target (`http://[/`), the
+ * error handler included, and its default end answers in HTML.
+ */
+export function neverHtml(app: Express, log: Logger): RequestListener {
+  return (req, res) => {
+    app(req as Request, res as Response, (error?: unknown) => {
+      if (error !== undefined) log.error({ err: error, request_id: res.getHeader('X-Request-Id') }, 'the answer failed');
+      if (res.headersSent) {
+        req.socket.destroy(); // part of an answer is on its way, and the rest will never come
+        return;
+      }
+      prepareAnswer(req, res);
+      sendProblem(res, error === undefined ? invalid([{ in: 'path', path: '', message: 'cannot be read' }]) : internalError);
+    });
   };
 }
 
