@@ -13,6 +13,7 @@ import { createGate } from './http/gate.js';
 import { probeHalfClosed } from './http/halfClosed.js';
 import { startLagMeter } from './http/lag.js';
 import { createMetrics, type Metrics } from './http/metrics.js';
+import { cutSlowReaders } from './http/slowReaders.js';
 import { answerUnparsed } from './http/unparsed.js';
 import { createAvailability } from './sale/availability.js';
 import { ofKnownEvents } from './sale/knownEvents.js';
@@ -50,6 +51,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
       waitMs: config.CONNECT_TIMEOUT_MS,
     },
     admin: { inProgressMax: config.ADMIN_IN_PROGRESS_MAX, atOnceMax: config.ADMIN_CONNECTIONS_MAX, waitMs: config.CONNECT_TIMEOUT_MS },
+    docsInProgressMax: config.DOCS === 'on' ? config.DOCS_IN_PROGRESS_MAX : undefined,
     requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
     trustedProxies: config.TRUST_PROXY_HOPS,
   };
@@ -78,6 +80,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
       const server = createExpressServer(app, gate.listener, options);
       answerUnparsed(server, gate.owedTo);
       probeHalfClosed(server, gate.owedTo);
+      cutSlowReaders(server, gate.unanswered, config.ANSWER_TAKEN_TIMEOUT_MS);
       const open = limitConnections(
         server,
         { connectionsMax: config.CONNECTIONS_MAX, connectionsPerAddressMax: config.CONNECTIONS_PER_ADDRESS_MAX },

@@ -8,9 +8,12 @@ import { bodyTooLarge } from './jsonBody.js';
 import { overloaded, Problem, retryAfter, sendProblem } from './problems.js';
 import { invalid } from './validate.js';
 
-export const notFound: RequestHandler = (req) => {
-  throw new Problem('not-found', `There is nothing at ${req.path}; /openapi.json says what there is.`);
-};
+/** @param documented whether there is an /openapi.json to point to */
+export function notFound(documented: boolean): RequestHandler {
+  return (req) => {
+    throw new Problem('not-found', `There is nothing at ${req.path}${documented ? '; /openapi.json says what there is' : ''}.`);
+  };
+}
 
 /** Express knows an error handler by its four parameters. */
 export function errorHandler(log: Logger): ErrorRequestHandler {

@@ -34,6 +34,7 @@ const knownReasons = [
   'reads full',
   'lookups full',
   'admin full',
+  'docs full',
   'rate limit',
   'connections full',
 ];
