@@ -7,6 +7,7 @@ import { adminEvents } from './http/adminEvents.js';
 import { requireAdmin } from './http/auth.js';
 import { bounded, type Bounds } from './http/bounded.js';
 import { docs } from './http/docs.js';
+import { docsShare } from './http/docsShare.js';
 import { everyAnswer } from './http/everyAnswer.js';
 import { errorHandler, notFound } from './http/errors.js';
 import { events } from './http/events.js';
@@ -44,6 +45,8 @@ export interface AppLimits {
   readonly lists: Bounds;
   /** The same for what the admin asks. */
   readonly admin: Bounds;
+  /** Answers of the documentation under way; without it none is served. */
+  readonly docsInProgressMax?: number | undefined;
   /** Of one client; 0: any number. */
   readonly requestsPerMinuteMax: number;
   /** Proxies in front whose word about the client's address is taken. */
@@ -74,8 +77,16 @@ export function createApp(deps: AppDeps): Express {
   if (!operationsElsewhere) operations(app, deps.readiness, metrics);
   app.use('/admin', requireAdmin(deps.adminToken), known);
   adminEvents(app, share(limits.admin, 'admin full'), deps.admin);
-  docs(app);
-  app.use(notFound);
+  const { docsInProgressMax } = limits;
+  if (docsInProgressMax !== undefined) {
+    docs(
+      app,
+      docsShare(docsInProgressMax, () => {
+        metrics.refused('docs full');
+      }),
+    );
+  }
+  app.use(notFound(docsInProgressMax !== undefined));
   app.use(errorHandler(deps.log, deps.refusals));
   return app;
 }

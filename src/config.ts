@@ -24,6 +24,8 @@ const environment = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
   /** Where the embedded Postgres keeps its data; unset: .onsale in the checkout (as root: below /var/lib/onsale). */
   EMBEDDED_DATA_DIR: z.string().min(1).optional(),
+  /** Off: neither /docs nor /openapi.json is served, for whoever does not want to publish them. */
+  DOCS: z.enum(['on', 'off']).default('on'),
 
   // --- connections: what Postgres sees from one replica, never more -----------------------------------------------
   /** Sale transactions at once: two fast, two locked, one that reads snapshots, one that waits for rows that other sessions hold. */
@@ -57,6 +59,8 @@ const environment = z.object({
   LISTS_IN_PROGRESS_MAX: count(1_000, 100_000),
   /** Requests of the admin under way. */
   ADMIN_IN_PROGRESS_MAX: count(1_000, 100_000),
+  /** Answers of /docs and /openapi.json under way, each for a second at least: four people may open the page in one second. */
+  DOCS_IN_PROGRESS_MAX: count(20, 10_000),
 
   // --- clients --------------------------------------------------------------------------------------------------
   /** Open connections; idle ones cost some kilobytes. The process needs as many file descriptors, and some more. */
@@ -105,6 +109,8 @@ const environment = z.object({
   AUDIT_TIMEOUT_MS: milliseconds(30_000),
   /** A connection on which nothing moves while a request is under way: a client that does not read its answer. */
   SOCKET_TIMEOUT_MS: milliseconds(60_000),
+  /** A complete answer that its client has not taken by then is dropped with its connection; the largest, 1.7 MB, needs 60 kB/s. */
+  ANSWER_TAKEN_TIMEOUT_MS: milliseconds(30_000),
   /** An idle connection of a client; longer than a load balancer's (usually 60 s), or its next request meets a closed one. */
   KEEP_ALIVE_TIMEOUT_MS: milliseconds(75_000),
   /** After SIGTERM: how long to go on listening while not ready, so that a load balancer looks elsewhere first. */

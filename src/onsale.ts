@@ -7,11 +7,14 @@ import type { Config } from './config.js';
 import { ConnectionGroup, openPool, type PoolLimits } from './db/client.js';
 import { createReadiness, type Readiness } from './db/readiness.js';
 import { limitConnections } from './http/connections.js';
+import { neverHtml } from './http/errors.js';
 import { createExpressServer } from './http/expressServer.js';
 import { createGate, createRefuseEarly, type Gate } from './http/gate.js';
+import { probeHalfClosed } from './http/halfClosed.js';
 import { startLagMeter } from './http/lag.js';
 import { createMetrics, type Metrics } from './http/metrics.js';
 import { Refusals } from './http/refusals.js';
+import { cutSlowReaders } from './http/slowReaders.js';
 import { answerUnparsed } from './http/unparsed.js';
 import { createAvailability } from './sale/availability.js';
 import { EventRegistry } from './sale/eventRegistry.js';
@@ -63,7 +66,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     operationsElsewhere: config.OPERATIONS_PORT !== undefined,
     limits: appLimits(config),
   });
-  const gate = createGate(refuseEarly, refusals, app);
+  const gate = createGate(refuseEarly, refusals, neverHtml(app, log, refusals));
   metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be told', () => refusals.waiting);
   metrics.gauge('onsale_line_requests', 'Purchase requests waiting for a batch', () => sale.waiting);
   metrics.gauge('onsale_batches_in_flight', 'Batches under way', () => sale.inFlight);
@@ -73,7 +76,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
   return {
     app,
     createServer: (options) => serveBuyers(config, gate, app, metrics, log, options),
-    createOperationsServer: (options) => serveOperations(config, createOperationsApp({ readiness, metrics, log }), metrics, options),
+    createOperationsServer: (options) => serveOperations(config, createOperationsApp({ readiness, metrics, log }), metrics, log, options),
     unanswered: gate.unanswered,
     readiness,
     log,
@@ -87,7 +90,7 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
 
 function serveBuyers(config: Config, gate: Gate, app: Express, metrics: Metrics, log: Logger, options?: ServerOptions): Server {
   const server = createExpressServer(app, gate.listener, options);
-  answerUnparsed(server, gate.owedTo);
+  protect(server, gate, config);
   let warned = false;
   const limits = {
     connectionsMax: config.CONNECTIONS_MAX,
@@ -104,11 +107,18 @@ function serveBuyers(config: Config, gate: Gate, app: Express, metrics: Metrics,
   return server;
 }
 
-function serveOperations(config: Config, app: Express, metrics: Metrics, options?: ServerOptions): Server {
-  // Nothing is refused here, but the gate also bounds pipelining and knows which answers are owed.
-  const gate = createGate(() => false, { forget: () => undefined }, app);
-  const server = createExpressServer(app, gate.listener, options);
+/** Against malformed requests, and clients that half close or do not take their answers. */
+function protect(server: Server, gate: Gate, config: Config): void {
   answerUnparsed(server, gate.owedTo);
+  probeHalfClosed(server, gate.owedTo);
+  cutSlowReaders(server, gate.unanswered, config.ANSWER_TAKEN_TIMEOUT_MS);
+}
+
+function serveOperations(config: Config, app: Express, metrics: Metrics, log: Logger, options?: ServerOptions): Server {
+  // Nothing is refused here, but the gate also bounds pipelining and knows which answers are owed.
+  const gate = createGate(() => false, { forget: () => undefined }, neverHtml(app, log));
+  const server = createExpressServer(app, gate.listener, options);
+  protect(server, gate, config);
   const limits = { connectionsMax: config.OPERATIONS_CONNECTIONS_MAX, connectionsPerAddressMax: 0, connectionsPerLoopbackAddressMax: 0 };
   limitConnections(server, limits, () => {
     metrics.refused('operations connections full');
@@ -124,6 +134,7 @@ function appLimits(config: Config): AppLimits {
     lookups: { inProgressMax: config.LOOKUPS_IN_PROGRESS_MAX, atOnceMax, waitMs },
     lists: { inProgressMax: config.LISTS_IN_PROGRESS_MAX, atOnceMax, waitMs },
     admin: { inProgressMax: config.ADMIN_IN_PROGRESS_MAX, atOnceMax: config.ADMIN_CONNECTIONS_MAX, waitMs },
+    docsInProgressMax: config.DOCS === 'on' ? config.DOCS_IN_PROGRESS_MAX : undefined,
     requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
     trustedProxies: config.TRUST_PROXY_HOPS,
   };

@@ -14,6 +14,9 @@ import { eventChange, id, newEvent, toEvent } from './schemas.js';
 import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
+/** A name takes up to 2,400 bytes: 200 characters, each as two `\uXXXX` escapes. The rest of an event takes a hundred. */
+const bodyBytesMax = 4_096;
+
 /** Making events and looking after them; to be mounted behind the admin token. @param share of what the admin may ask at once */
 export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): void {
   const create: RequestHandler = async (req, res) => {
@@ -54,8 +57,8 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
     });
   };
 
-  resource(router, '/admin/events', { get: [share(pageOfEvents(db))], post: [...jsonBody, share(create)] });
-  resource(router, '/admin/events/:event_id', { get: [share(show)], patch: [...jsonBody, share(change)] });
+  resource(router, '/admin/events', { get: [share(pageOfEvents(db))], post: [jsonBody(bodyBytesMax), share(create)] });
+  resource(router, '/admin/events/:event_id', { get: [share(show)], patch: [jsonBody(bodyBytesMax), share(change)] });
   resource(router, '/admin/events/:event_id/audit', { get: [share(audit)] });
 }
 

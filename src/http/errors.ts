@@ -1,15 +1,20 @@
 /** The end of every request that went wrong: whatever was thrown becomes one entry of the catalogue. */
-import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { RequestListener } from 'node:http';
+import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
 import { classify } from '../db/faults.js';
-import { bodyBytesMax } from './jsonBody.js';
+import { prepareAnswer } from './everyAnswer.js';
+import { bodyTooLarge } from './jsonBody.js';
 import { catalogue, overloaded, Problem, retryAfter, sendProblem } from './problems.js';
 import type { Refusals } from './refusals.js';
 import { invalid } from './validate.js';
 
-export const notFound: RequestHandler = (req) => {
-  throw new Problem('not-found', `There is nothing at ${req.path}; /openapi.json says what there is.`);
-};
+/** @param documented whether there is an /openapi.json to point to */
+export function notFound(documented: boolean): RequestHandler {
+  return (req) => {
+    throw new Problem('not-found', `There is nothing at ${req.path}${documented ? '; /openapi.json says what there is' : ''}.`);
+  };
+}
 
 /**
  * Express knows an error handler by its four parameters.
@@ -40,20 +45,46 @@ function isRefusal({ code }: Problem): boolean {
   return code === 'overloaded' || catalogue[code].status < 500;
 }
 
+/**
+ * The application with an end of its own. Express skips every layer when it cannot parse the target (`http://[/`), the
+ * error handler included, and its default end answers in HTML.
+ *
+ * @param refusals as of `errorHandler`
+ */
+export function neverHtml(app: Express, log: Logger, refusals?: Pick<Refusals, 'enqueue'>): RequestListener {
+  return (req, res) => {
+    app(req as Request, res as Response, (error?: unknown) => {
+      if (error !== undefined) log.error({ err: error, request_id: res.getHeader('X-Request-Id') }, 'the answer failed');
+      if (res.headersSent) {
+        req.socket.destroy(); // part of an answer is on its way, and the rest will never come
+        return;
+      }
+      prepareAnswer(req, res);
+      const unreadable = () => {
+        sendProblem(res, invalid([{ in: 'path', path: '', message: 'cannot be read' }]));
+      };
+      if (error !== undefined) sendProblem(res, internalError);
+      else if (refusals) refusals.enqueue(res, unreadable);
+      else unreadable();
+    });
+  };
+}
+
+const internalError = new Problem('internal-error', 'The fault was logged under this request id.');
+
 /** What body-parser and Express call their refusals. */
 interface HttpError {
   readonly type?: string;
   readonly status?: number;
+  readonly limit?: number;
 }
 
 function toProblem(error: unknown, method: string): Problem {
   if (error instanceof Problem) return error;
-  const { type, status } = error as HttpError;
+  const { type, status, limit = 0 } = error as HttpError;
   switch (type) {
-    case 'entity.parse.failed':
-      return invalid([{ in: 'body', path: '', message: 'must be valid JSON' }]);
     case 'entity.too.large':
-      return new Problem('body-too-large', `A body has at most ${String(bodyBytesMax)} bytes.`);
+      return bodyTooLarge(limit);
     case 'encoding.unsupported':
     case 'charset.unsupported':
       return new Problem('unsupported-media-type', 'Send the body as application/json in UTF-8, and not compressed.');
@@ -67,5 +98,5 @@ function toProblem(error: unknown, method: string): Problem {
   if (transient) {
     return new Problem('outcome-unknown', 'The database went away: look before you send this again.', { headers: retryAfter(1) });
   }
-  return new Problem('internal-error', 'The fault was logged under this request id.');
+  return internalError;
 }

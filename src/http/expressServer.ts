@@ -7,6 +7,10 @@
  */
 import { createServer, IncomingMessage, type RequestListener, type Server, type ServerOptions, ServerResponse } from 'node:http';
 import type { Express } from 'express';
+import { headersMax, refuseMalformed } from './malformed.js';
+
+/** Of all headers of a request together, its target included. */
+const headerBytesMax = 16 * 1024;
 
 /**
  * Changes the prototypes that the application keeps for its requests: one server for each application.
@@ -20,5 +24,18 @@ export function createExpressServer(app: Express, listener: RequestListener, opt
   Object.setPrototypeOf(ExpressResponse.prototype, app.response);
   app.request = ExpressRequest.prototype as typeof app.request;
   app.response = ExpressResponse.prototype as typeof app.response;
-  return createServer({ ...options, IncomingMessage: ExpressRequest, ServerResponse: ExpressResponse }, listener);
+  const server = createServer(
+    {
+      ...options,
+      IncomingMessage: ExpressRequest,
+      ServerResponse: ExpressResponse,
+      maxHeaderSize: headerBytesMax,
+      requireHostHeader: false, // refuseMalformed requires it; Node's own refusal has no body
+    },
+    refuseMalformed(listener),
+  );
+  server.maxHeadersCount = headersMax + 1; // Node drops the rest silently, so one more than allowed is kept, to be seen
+  // Node would close a connection as soon as its client has shut down its side, whatever it still waits for. Not in Node's types.
+  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
+  return server;
 }

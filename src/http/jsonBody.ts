@@ -1,34 +1,94 @@
-import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
+/** The body of a request as JSON: its media type, its size, its bytes, and numbers that JavaScript would round. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { TextDecoder } from 'node:util';
+import { parse as parseMediaType } from 'content-type';
 import express, { type RequestHandler } from 'express';
 import { Problem } from './problems.js';
 import { invalid } from './validate.js';
 
-export const bodyBytesMax = 16 * 1024;
-
-/** JSON in UTF-8 and nothing else; a request without a body passes, and fails validation by what it lacks. */
-const mediaType: RequestHandler = (req, _res, next) => {
-  if (req.headers['content-length'] === '0') {
-    next();
-    return;
-  }
-  const given = req.headers['content-type'] ?? '';
-  const [, charset = 'utf-8'] = /;\s*charset="?([^";\s]+)/i.exec(given) ?? [];
-  if (req.is('application/json') === false || charset.toLowerCase() !== 'utf-8') {
-    throw new Problem(
-      'unsupported-media-type',
-      `Send the body as application/json in UTF-8, not as ${given === '' ? 'an unnamed type' : given}.`,
-    );
-  }
-  next();
-};
-
 /** Bytes that are not UTF-8 would otherwise be replaced silently, and a name stored that nobody sent. */
-function refuseOtherBytes(_req: IncomingMessage, _res: unknown, body: Buffer): void {
-  if (!isUtf8(body)) throw invalid([{ in: 'body', path: '', message: 'must be UTF-8' }]);
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Puts the parsed body into `req.body`. A request without a body passes; validation then names what is missing.
+ *
+ * @param bytesMax just above the largest valid body, because parsing and refusing a large one costs more than a purchase
+ */
+export function jsonBody(bytesMax: number): RequestHandler {
+  const readBytes: RequestHandler = express.raw({ limit: bytesMax, inflate: false, type: () => true });
+  return (req, res, next) => {
+    if (isEmpty(req.headers)) {
+      next();
+      return;
+    }
+    assertJson(req.headers['content-type']);
+    // The announced length is refused before the body is read; the reader counts the bytes of the others.
+    if (Number(req.headers['content-length']) > bytesMax) throw bodyTooLarge(bytesMax);
+    readBytes(req, res, (error?: unknown) => {
+      let refusal = error;
+      try {
+        if (error === undefined) req.body = parseJson(req.body as Buffer);
+      } catch (malformed) {
+        refusal = malformed;
+      }
+      next(refusal);
+    });
+  };
 }
 
-export const jsonBody: RequestHandler[] = [
-  mediaType,
-  express.json({ limit: bodyBytesMax, inflate: false, strict: false, type: 'application/json', verify: refuseOtherBytes }),
-];
+export function bodyTooLarge(bytesMax: number): Problem {
+  return new Problem('body-too-large', `A body has at most ${String(bytesMax)} bytes here.`);
+}
+
+function isEmpty(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0';
+}
+
+/** @throws Problem `unsupported-media-type`, unless this is JSON in UTF-8 */
+function assertJson(given = ''): void {
+  if (given === 'application/json') return;
+  const { type, parameters } = parseMediaType(given);
+  const charset = parameters['charset'] ?? 'utf-8';
+  if (type === 'application/json' && charset.toLowerCase() === 'utf-8') return;
+  const name = given === '' ? 'an unnamed type' : given;
+  throw new Problem('unsupported-media-type', `Send the body as application/json in UTF-8, not as ${name}.`);
+}
+
+/** @throws Problem `validation` */
+function parseJson(bytes: Buffer): unknown {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    throw invalid([{ in: 'body', path: '', message: 'must be UTF-8' }]);
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    return mayRound.test(text) ? JSON.parse(withoutRounding(text)) : value;
+  } catch {
+    throw invalid([{ in: 'body', path: '', message: 'must be valid JSON' }]);
+  }
+}
+
+/** Only a number with a fraction or an exponent can be rounded to a whole one. */
+const mayRound = /\d[.eE]/;
+const stringOrNumber = /"(?:[^"\\]|\\.)*"|-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?/g;
+
+/**
+ * `JSON.parse` turns 0.99999999999999999999 into 1, which would then buy a ticket. Every number of the API is whole, so
+ * each number that is not becomes a half: validation refuses it like any other fraction, and names its path.
+ *
+ * @param text valid JSON
+ */
+function withoutRounding(text: string): string {
+  return text.replace(stringOrNumber, (token: string, whole?: string, fraction?: string, exponent?: string) => {
+    const [digits, places] = [`${whole ?? ''}${fraction ?? ''}`, (fraction ?? '').length - Number(exponent ?? 0)];
+    return whole === undefined || isWhole(digits, places) ? token : '0.5';
+  });
+}
+
+/** @param digits of the number, without its point @param places how many of them stand behind the point */
+function isWhole(digits: string, places: number): boolean {
+  const significant = digits.replace(/0+$/, '').length;
+  return significant === 0 || places <= digits.length - significant;
+}

@@ -35,6 +35,7 @@ const knownReasons = [
   'lookups full',
   'lists full',
   'admin full',
+  'docs full',
   'rate limit',
   'connections full',
   'address connections full',

@@ -145,8 +145,8 @@ const operationsPaths: ZodOpenApiPathsObject = {
     get: operation('Should this replica get traffic', { responses: { ...ok('It should', status), ...problemOf('not-ready') } }),
   },
   '/metrics': { get: operation('Metrics for Prometheus', { responses: text('Prometheus text', 'text/plain') }) },
-  '/openapi.json': { get: operation('This document', { responses: ok('OpenAPI 3.1', z.looseObject({})) }) },
-  '/docs': { get: operation('This document for people', { responses: text('A page', 'text/html') }) },
+  '/openapi.json': { get: operation('This document', { responses: { ...ok('OpenAPI 3.1', z.looseObject({})), ...refusals() } }) },
+  '/docs': { get: operation('This document for people', { responses: { ...text('A page', 'text/html'), ...refusals() } }) },
 };
 
 const tagged = (tag: string, paths: ZodOpenApiPathsObject): ZodOpenApiPathsObject =>

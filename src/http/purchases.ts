@@ -15,6 +15,9 @@ import { id, newPurchase, toPurchase } from './schemas.js';
 import { sendJson } from './send.js';
 import { validate } from './validate.js';
 
+/** A purchase is one number; the rest is room for white space. */
+const bodyBytesMax = 1_024;
+
 export interface PurchasesDeps {
   /** What each request passes first. */
   readonly before: RequestHandler;
@@ -61,7 +64,9 @@ export function purchases(router: IRouter, { before, refuseEarly, refusals, look
     sendJson(res, 200, toPurchase(purchase));
   };
 
-  resource(router, '/events/:event_id/purchases', { post: [before, enter as RequestHandler, ...jsonBody, buy as RequestHandler] });
+  resource(router, '/events/:event_id/purchases', {
+    post: [before, enter as RequestHandler, jsonBody(bodyBytesMax), buy as RequestHandler],
+  });
   resource(router, '/events/:event_id/purchases/:purchase_id', { get: [before, lookups(lookUp as RequestHandler)] });
 }
 

@@ -1,5 +1,5 @@
 /** From what a client sent to what a handler may trust, or to a 400 that names the offending paths. */
-import type { z } from 'zod';
+import { z } from 'zod';
 import { Problem } from './problems.js';
 
 export interface ValidationError {
@@ -9,15 +9,17 @@ export interface ValidationError {
   readonly message: string;
 }
 
-/** Errors that one answer names: a body of nothing but mistakes must not cost many times what an honest one does. */
+/** Errors that one answer names, and that are looked for: a body of nothing but mistakes must not cost more than a valid one. */
 const errorsMax = 20;
 
 /** @throws Problem `validation` */
 export function validate<S extends z.ZodType>(schema: S, value: unknown, place: ValidationError['in'], name = ''): z.output<S> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const errors = result.error.issues.flatMap((issue) => describe(issue, place, name));
-  throw invalid([...new Map(errors.reverse().map((error) => [error.path, error])).values()].reverse()); // the first of each path
+  const { known, unknown } = split(schema, value);
+  const result = schema.safeParse(known);
+  if (result.success && unknown.length === 0) return result.data;
+  const errors = (result.error?.issues ?? []).map((issue) => describe(issue, place, name));
+  const firstOfPath = [...new Map(errors.reverse().map((error) => [error.path, error])).values()].reverse();
+  throw invalid([...firstOfPath, ...unknown.map((member) => ({ in: place, path: member, message: 'is not a known field' }))]);
 }
 
 export function invalid(errors: readonly ValidationError[]): Problem {
@@ -27,15 +29,29 @@ export function invalid(errors: readonly ValidationError[]): Problem {
   return new Problem('validation', sentences.join(' '), { members: { errors: named } });
 }
 
-function describe(issue: z.core.$ZodIssue, place: ValidationError['in'], name: string): ValidationError[] {
+/**
+ * Separates the members that an object schema does not know, because zod lists all of them, however many there are.
+ *
+ * @returns of the unknown ones at most one more than an answer names
+ */
+function split(schema: z.ZodType, value: unknown): { readonly known: unknown; readonly unknown: readonly string[] } {
+  const unknown: string[] = [];
+  if (!(schema instanceof z.ZodObject) || typeof value !== 'object' || value === null || Array.isArray(value))
+    return { known: value, unknown };
+  for (const member in value) {
+    if (Object.hasOwn(schema.shape, member)) continue;
+    unknown.push(member);
+    if (unknown.length > errorsMax) break;
+  }
+  if (unknown.length === 0) return { known: value, unknown };
+  const members = Object.keys(schema.shape).filter((member) => Object.hasOwn(value, member));
+  return { known: Object.fromEntries(members.map((member) => [member, value[member as keyof typeof value]])), unknown };
+}
+
+function describe(issue: z.core.$ZodIssue, place: ValidationError['in'], name: string): ValidationError {
   const path = issue.path.length > 0 ? issue.path.map(String).join('.') : name;
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys
-      .slice(0, errorsMax + 1)
-      .map((key) => ({ in: place, path: [...issue.path, key].map(String).join('.'), message: 'is not a known field' }));
-  }
   if (issue.code === 'invalid_type' && issue.path.length === 0 && place === 'body') {
-    return [{ in: place, path, message: 'must have a JSON object as its body' }];
+    return { in: place, path, message: 'must have a JSON object as its body' };
   }
-  return [{ in: place, path, message: issue.message }];
+  return { in: place, path, message: issue.message };
 }

@@ -3,10 +3,13 @@
  * Method: the routes of the contract in a table, each sent what it does not take.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { once } from 'node:events';
+import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { text as readText } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { makeEvent } from '../helpers/client.js';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { adminToken, type Replica, startReplica } from '../helpers/replica.js';
 import { call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 
@@ -31,6 +34,7 @@ const withBody: readonly (readonly [string, object])[] = [
   ['POST /admin/events', event],
   ['PATCH /admin/events/{id}', { name: 'y' }],
 ];
+const chunked = { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked', Authorization: `Bearer ${adminToken}` };
 const at = (line: string) => line.replace('{id}', eventId);
 
 /** Sends to every route that takes a body; each refuses, and nothing is changed. */
@@ -54,6 +58,9 @@ test.each([
   ['JSON in UTF-16', 'application/json; charset="utf-16le"'],
   ['JSON in an unknown charset', 'application/json; charset=klingon'],
   ['no media type', 'json'],
+  ['JSON in UTF-16 behind a parameter that looks like UTF-8', 'application/json; foo="; charset=utf-8"; charset=utf-16le'],
+  ['JSON in UTF-16 behind an escaped quotation mark', 'application/json; foo="\\"; charset=utf-8"; charset="utf-16le"'],
+  ['JSON in an escaped charset', 'application/json; charset="utf-\\16le"'],
 ])('%s is refused as 415', async (_name, type) => {
   await expectRefused(415, 'unsupported-media-type', (line, raw) =>
     call(replica.address, line, { raw, headers: { 'Content-Type': type } }),
@@ -66,26 +73,56 @@ test.each(['gzip', 'deflate', 'br', 'zstd'])('a body in the encoding %s is refus
   );
 });
 
-test.each(['application/json', 'application/json; charset=utf-8', 'Application/JSON;charset=UTF-8', 'application/json; charset="utf-8"'])(
-  'a body as %s is taken',
-  async (type) => {
-    for (const [line, body] of withBody) {
-      const { status } = await call(replica.address, at(line), { raw: JSON.stringify(body), headers: { 'Content-Type': type } });
-      expect([line, status]).toEqual([line, line.startsWith('POST') ? 201 : 200]);
-    }
-  },
-);
-
 test.each([
-  ['of one byte over 16 KiB', 16 * 1_024 + 1],
-  ['of 1 MB', 1_000_000],
-])('a body %s is refused as 413', async (_name, size) => {
-  await expectRefused(413, 'body-too-large', (line, json) => call(replica.address, line, { raw: json.padEnd(size) }));
+  'application/json',
+  'application/json; charset=utf-8',
+  'Application/JSON;charset=UTF-8',
+  'application/json; charset="utf-8"',
+  'application/json; foo="; charset=utf-16le"',
+])('a body as %s is taken', async (type) => {
+  for (const [line, body] of withBody) {
+    const { status } = await call(replica.address, at(line), { raw: JSON.stringify(body), headers: { 'Content-Type': type } });
+    expect([line, status]).toEqual([line, line.startsWith('POST') ? 201 : 200]);
+  }
 });
 
-test('a body of 16 KiB is taken', async () => {
-  const { status } = await call(replica.address, `POST /events/${eventId}/purchases`, { raw: '{"quantity":1}'.padEnd(16 * 1_024) });
-  expect(status).toBe(201);
+const bodyBytesMax = (line: string) => (line.includes('/purchases') ? 1_024 : 4_096);
+
+test.each([
+  ['of one byte too many', 1],
+  ['of 16 KiB', 16 * 1_024],
+  ['of 1 MB', 1_000_000],
+])('a body %s is refused as 413, and the answer says how many bytes it may have', async (_name, excess) => {
+  await expectRefused(413, 'body-too-large', async (line, json) => {
+    const reply = await call(replica.address, line, { raw: json.padEnd(bodyBytesMax(line) + excess) });
+    expect(reply.body.detail).toContain(String(bodyBytesMax(line)));
+    return reply;
+  });
+});
+
+test('a body whose length is not announced is counted, and refused as 413 too', async () => {
+  await expectRefused(413, 'body-too-large', async (line, json) => {
+    const body = json.padEnd(bodyBytesMax(line) + 1);
+    const sending = httpRequest(replica.address + line.replace(/^\w+ /, ''), { method: line.split(' ')[0], headers: chunked });
+    sending.end(body);
+    const [response] = (await once(sending, 'response')) as [IncomingMessage];
+    const text = await readText(response);
+    return { status: response.statusCode!, headers: {}, text, body: JSON.parse(text) as Reply['body'] };
+  });
+});
+
+test('the largest body is taken: a purchase of 1 KiB, an event of 4 KiB', async () => {
+  for (const [line, body] of withBody) {
+    const { status } = await call(replica.address, at(line), { raw: JSON.stringify(body).padEnd(bodyBytesMax(line)) });
+    expect([line, status]).toEqual([line, line.startsWith('POST') ? 201 : 200]);
+  }
+});
+
+test('a name of 200 characters is taken however it is escaped', async () => {
+  const name = '🎟'.repeat(200);
+  const raw = `{"name":"${'\\ud83c\\udf9f'.repeat(200)}","total_quota":10000000,"max_purchase_limit":1000}`;
+  const { status, body } = await call(replica.address, 'POST /admin/events', { raw });
+  expect([status, body['name']]).toEqual([201, name]);
 });
 
 test.each([
