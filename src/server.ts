@@ -57,7 +57,7 @@ async function main(): Promise<void> {
     const address = addressOf(server);
     const operationsAddress = operations && addressOf(operations);
     const madeToken = config.ADMIN_TOKEN === undefined ? database.adminToken : undefined;
-    if (database.embedded) greet(address, operationsAddress, madeToken, database.embedded);
+    if (database.embedded) greet(address, config.DOCS === 'on', operationsAddress, madeToken, database.embedded);
     else onsale.log.info({ address, operations_address: operationsAddress }, 'listening');
     await untilReady(onsale);
   } catch (error) {
@@ -127,11 +127,18 @@ function addressOf(server: Server): string {
 }
 
 /** @param madeToken undefined: it is that of ADMIN_TOKEN, the operator's secret, which must not appear on a terminal or in its log */
-function greet(address: string, operationsAddress: string | undefined, madeToken: string | undefined, { dataDir }: Embedded): void {
+function greet(
+  address: string,
+  documented: boolean,
+  operationsAddress: string | undefined,
+  madeToken: string | undefined,
+  { dataDir }: Embedded,
+): void {
+  const docs = documented ? `, its API at ${address}/docs` : '';
   const operations = operationsAddress === undefined ? '' : `\nIts probes and metrics are on ${operationsAddress}`;
   const header = madeToken === undefined ? '"Authorization: Bearer $ADMIN_TOKEN"' : `'Authorization: Bearer ${madeToken}'`;
   say(`
-onsale is on ${address}, its API at ${address}/docs${operations}
+onsale is on ${address}${docs}${operations}
 It keeps its data in ${dataDir}
 The admin token is ${madeToken ?? 'that of ADMIN_TOKEN'}
 
