@@ -1,4 +1,5 @@
 import type { Queryable } from '../db/client.js';
+import { fence } from '../db/fence.js';
 import type { EventState } from '../sale/types.js';
 
 interface Row {
@@ -23,7 +24,7 @@ export async function lockEvent(tx: Queryable, eventId: string): Promise<EventSt
       FROM events
      WHERE id = ${eventId}::uuid
        FOR NO KEY UPDATE`;
-  return rows[0] && toState(rows[0]);
+  return toState(tx, rows);
 }
 
 /**
@@ -37,9 +38,15 @@ export async function lockAndFenceEvent(tx: Queryable, eventId: string): Promise
        SET revision = revision + 1
      WHERE id = ${eventId}::uuid
     RETURNING available, revision, max_purchase_limit AS "maxPurchaseLimit"`;
-  return rows[0] && toState(rows[0]);
+  return toState(tx, rows);
 }
 
-function toState({ available, ...rules }: Row): EventState {
+/** That there is no such event is fenced: a primary that was replaced must not say it of an event that its successor sells. */
+async function toState(tx: Queryable, [row]: readonly Row[]): Promise<EventState | undefined> {
+  if (!row) {
+    await tx.$queryRaw`SELECT (${fence}) IS NOT NULL AS "isProven"`;
+    return undefined;
+  }
+  const { available, ...rules } = row;
   return { available, rules };
 }
