@@ -33,7 +33,7 @@ import { keysOf, toNewPurchase, toOutcomes, toPurchase } from './outcomes.js';
 import type { Outcome, PurchaseRequest, Rules } from './types.js';
 
 const uniqueViolation = '23505';
-const nothingKnown: ReadonlySet<string> = new Set();
+const nothingKnown: Pick<Recorded, 'known' | 'existing'> = { known: new Set(), existing: [] };
 
 /** Requests of one event that go together. */
 export interface FastBatch {
@@ -50,6 +50,8 @@ interface Plan extends FastBatch {
   readonly decisions: readonly Decision[];
   /** One for each request that was granted. */
   readonly purchases: readonly NewPurchase[];
+  /** Of the requests that were not granted: a refusal rests on its key being unknown. */
+  readonly moreKeys: readonly string[];
   readonly revision: number;
 }
 
@@ -76,15 +78,16 @@ function plan(batch: FastBatch): Plan {
   const { requests, rules } = batch;
   const decisions = decide({ available: Infinity, rules }, [], requests);
   const purchases = requests.filter((_, index) => decisions[index]?.kind === 'grant').map(toNewPurchase);
-  return { ...batch, decisions, purchases, revision: rules.revision };
+  const refused = requests.filter((_, index) => decisions[index]?.kind !== 'grant' && decisions[index]?.kind !== 'repeat');
+  return { ...batch, decisions, purchases, moreKeys: keysOf(refused), revision: rules.revision };
 }
 
 async function write(db: Queryable, plans: readonly Plan[]): Promise<ReadonlyMap<string, Recorded>> {
   const [only] = plans;
   try {
-    if (plans.length > 1 || !only || only.expectsReplays) return await recordUnlessKnown(db, plans);
+    if (plans.length > 1 || !only || only.expectsReplays || only.moreKeys.length > 0) return await recordUnlessKnown(db, plans);
     const createdAt = await recordPurchases(db, only.eventId, only.revision, only.purchases);
-    return new Map(createdAt && [[only.eventId, { createdAt, known: nothingKnown }]]);
+    return new Map(createdAt && [[only.eventId, { createdAt, ...nothingKnown }]]);
   } catch (cause) {
     const { sqlState, undone } = classify(cause);
     if (sqlState === uniqueViolation && only && !only.expectsReplays) {
@@ -94,20 +97,17 @@ async function write(db: Queryable, plans: readonly Plan[]): Promise<ReadonlyMap
   }
 }
 
-/**
- * What was supposed of the keys is true of those that were written. The others are read now: a refusal rests on its key being
- * unknown, and a key that was left out has a purchase, committed before.
- */
-async function answer(db: Queryable, { eventId, requests, rules, decisions, purchases }: Plan, recorded: Recorded): Promise<Outcome[]> {
-  const isOpen = ({ purchaseId }: PurchaseRequest, index: number) =>
-    recorded.known.has(purchaseId) || (decisions[index]?.kind !== 'grant' && decisions[index]?.kind !== 'repeat');
-  const keys = keysOf(requests.filter(isOpen));
-  const written = new Map(
-    purchases.filter(({ id }) => !recorded.known.has(id)).map((each) => [each.id, toPurchase(eventId, each, recorded.createdAt)]),
-  );
-  if (keys.length === 0) return toOutcomes(requests, decisions, written);
+/** Decides once more where a key was known. One that was committed while the statement waited has to be read now. */
+async function answer(db: Queryable, plan: Plan, recorded: Recorded): Promise<Outcome[]> {
+  const { eventId, requests, rules, decisions, purchases, moreKeys } = plan;
+  const { known, createdAt } = recorded;
+  const written = new Map(purchases.filter(({ id }) => !known.has(id)).map((each) => [each.id, toPurchase(eventId, each, createdAt)]));
+  if (known.size === 0 && moreKeys.length === 0) return toOutcomes(requests, decisions, written);
   try {
-    const existing = (await readExisting(db, eventId, [], keys)).filter(({ purchase }) => !written.has(purchase.id));
+    const found = new Set(recorded.existing.map(({ idempotency }) => idempotency?.key));
+    const unread = keysOf(requests.filter(({ purchaseId, idempotency }) => known.has(purchaseId) && !found.has(idempotency?.key)));
+    const more = unread.length > 0 ? await readExisting(db, eventId, [], unread) : [];
+    const existing = [...recorded.existing, ...more].filter(({ purchase }) => !written.has(purchase.id));
     return toOutcomes(requests, decide({ available: Infinity, rules }, existing, requests), written);
   } catch (cause) {
     throw new AttemptFault(cause, 'in doubt');
