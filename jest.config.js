@@ -7,8 +7,8 @@ export default {
   // The compiler's own module names end in .js; the sources end in .ts.
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: { '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }] },
-  globalSetup: '<rootDir>/tests/helpers/globalSetup.mjs',
-  globalTeardown: '<rootDir>/tests/helpers/globalTeardown.mjs',
+  globalSetup: '<rootDir>/tests/support/globalSetup.mjs',
+  globalTeardown: '<rootDir>/tests/support/globalTeardown.mjs',
   // A test that hangs on a lock should say so itself, by the server's own limits, well before this.
   testTimeout: 30_000,
   maxWorkers: 2,

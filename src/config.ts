@@ -43,15 +43,15 @@ const environment = z.object({
 
   // --- the line -------------------------------------------------------------------------------------------------
   /** Purchases admitted and not yet answered, of all events: bounds the memory of the process. */
-  LINE_REQUESTS_MAX: count(20_000, 1_000_000),
+  PURCHASES_IN_PROGRESS_MAX: count(20_000, 1_000_000),
   /** The same for one event, so that a stormed one leaves room for the others. */
-  EVENT_LINE_REQUESTS_MAX: count(10_000, 1_000_000),
+  EVENT_PURCHASES_IN_PROGRESS_MAX: count(10_000, 1_000_000),
   /** However slow the pace, so many are let in for one event: a crowd for a small quota gets its answers, not a refusal to look. */
-  EVENT_LINE_REQUESTS_MIN: count(2_000, 1_000_000),
+  EVENT_PURCHASES_IN_PROGRESS_MIN: count(2_000, 1_000_000),
   /** Between those two the line may be as long as is served in this time, by the pace of late: the wait of the last in it. */
-  LINE_WAIT_MS: milliseconds(300),
+  QUEUE_WAIT_MS: milliseconds(300),
   /** Availability reads admitted and not yet answered. */
-  READ_LINE_REQUESTS_MAX: count(20_000, 1_000_000),
+  READS_IN_PROGRESS_MAX: count(20_000, 1_000_000),
 
   /** Look-ups of purchases under way; each needs a connection of the reads for a moment. */
   LOOKUPS_IN_PROGRESS_MAX: count(1_000, 100_000),
@@ -130,7 +130,7 @@ const ladder = [
   ['CLIENT_DEADLINE_MS', 'CONNECTION_AGE_MAX_MS'],
   ['STATEMENT_TIMEOUT_MS', 'AUDIT_TIMEOUT_MS'],
   ['AUDIT_TIMEOUT_MS', 'SOCKET_TIMEOUT_MS'],
-  ['LINE_WAIT_MS', 'PURCHASE_DEADLINE_MS'],
+  ['QUEUE_WAIT_MS', 'PURCHASE_DEADLINE_MS'],
 ] as const;
 
 const checked = environment.superRefine((env, context) => {
@@ -140,8 +140,8 @@ const checked = environment.superRefine((env, context) => {
       context.addIssue({ code: 'custom', path: [smaller], message });
     }
   }
-  if (env.EVENT_LINE_REQUESTS_MAX > env.LINE_REQUESTS_MAX) {
-    context.addIssue({ code: 'custom', path: ['EVENT_LINE_REQUESTS_MAX'], message: 'must not exceed LINE_REQUESTS_MAX' });
+  if (env.EVENT_PURCHASES_IN_PROGRESS_MAX > env.PURCHASES_IN_PROGRESS_MAX) {
+    context.addIssue({ code: 'custom', path: ['EVENT_PURCHASES_IN_PROGRESS_MAX'], message: 'must not exceed PURCHASES_IN_PROGRESS_MAX' });
   }
   if (env.DATABASE_URL !== undefined && env.ADMIN_TOKEN === undefined) {
     context.addIssue({ code: 'custom', path: ['ADMIN_TOKEN'], message: 'is required when DATABASE_URL is set' });

@@ -8,13 +8,13 @@ import type { Server } from 'node:http';
 import type { Server as Acceptor } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
-import { type Embedded, startEmbedded } from './db/embedded.js';
-import { adminTokenFile, EmbeddedError, keepSecret } from './db/embeddedFiles.js';
+import { type Embedded, startEmbedded } from './db/embedded/embedded.js';
+import { adminTokenFile, EmbeddedError, keepSecret } from './db/embedded/dataDir.js';
 import { classify } from './db/faults.js';
 import { migrate } from './db/migrate.js';
-import { addAcceptors } from './http/acceptors.js';
-import { drain } from './http/drain.js';
-import { createOnsale, type Onsale } from './onsale.js';
+import { addAcceptors } from './http/server/acceptors.js';
+import { drain } from './http/server/drain.js';
+import { createReplica, type Replica } from './replica.js';
 import { Interrupted, unlessAsked, watchSignals } from './signals.js';
 
 interface Database {
@@ -44,24 +44,24 @@ async function main(): Promise<void> {
   const config = readConfig();
   const asked = watchSignals(() => process.exit(1)); // first of all: whatever is started from here on is ended
   const database = await openDatabase(config, asked);
-  const onsale = createOnsale(config, database.url, database.adminToken);
+  const replica = createReplica(config, database.url, database.adminToken);
   try {
-    await unlessAsked(asked, untilAnswered(onsale)); // so that whoever reads the banner can buy
-    const server = await listen(onsale.createServer, config, 'PORT');
-    const acceptors = accept(server, onsale);
-    const drained = async (cutOffMs: number) => drain(server, cutOffMs, onsale.unanswered, await acceptors);
-    onceAsked(asked, drained, config, onsale, database.embedded);
+    await unlessAsked(asked, untilAnswered(replica)); // so that whoever reads the banner can buy
+    const server = await listen(replica.createServer, config, 'PORT');
+    const acceptors = accept(server, replica);
+    const drained = async (cutOffMs: number) => drain(server, cutOffMs, replica.unanswered, await acceptors);
+    onceAsked(asked, drained, config, replica, database.embedded);
     const operations =
-      config.OPERATIONS_PORT === undefined ? undefined : await listen(onsale.createOperationsServer, config, 'OPERATIONS_PORT');
+      config.OPERATIONS_PORT === undefined ? undefined : await listen(replica.createOperationsServer, config, 'OPERATIONS_PORT');
     await acceptors;
     const address = addressOf(server);
     const operationsAddress = operations && addressOf(operations);
     const madeToken = config.ADMIN_TOKEN === undefined ? database.adminToken : undefined;
     if (database.embedded) greet(address, config.DOCS === 'on', operationsAddress, madeToken, database.embedded);
-    else onsale.log.info({ address, operations_address: operationsAddress }, 'listening');
-    await untilReady(onsale);
+    else replica.log.info({ address, operations_address: operationsAddress }, 'listening');
+    await untilReady(replica);
   } catch (error) {
-    await onsale.close();
+    await replica.close();
     await database.embedded?.stop();
     throw error;
   }
@@ -89,7 +89,7 @@ async function openDatabase(config: Config, asked: AbortSignal): Promise<Databas
 }
 
 /** @param variable the setting that has the port */
-async function listen(create: Onsale['createServer'], config: Config, variable: 'PORT' | 'OPERATIONS_PORT'): Promise<Server> {
+async function listen(create: Replica['createServer'], config: Config, variable: 'PORT' | 'OPERATIONS_PORT'): Promise<Server> {
   const port = config[variable];
   const server = create({
     requestTimeout: config.REQUEST_TIMEOUT_MS,
@@ -110,7 +110,7 @@ async function listen(create: Onsale['createServer'], config: Config, variable: 
   });
 }
 
-async function accept(server: Server, { log }: Onsale): Promise<Acceptor[]> {
+async function accept(server: Server, { log }: Replica): Promise<Acceptor[]> {
   try {
     return await addAcceptors(server, acceptorsMore, backlog);
   } catch (error) {
@@ -155,7 +155,7 @@ Buy two, with the id that this answered:
 }
 
 /** The first connections may take longer than a probe is patient. */
-async function untilAnswered({ readiness }: Onsale): Promise<void> {
+async function untilAnswered({ readiness }: Replica): Promise<void> {
   for (let attempt = 0; attempt < 10; attempt += 1) {
     const state = await readiness.check();
     if (state.ready || readiness.schemaKnown()) return;
@@ -163,7 +163,7 @@ async function untilAnswered({ readiness }: Onsale): Promise<void> {
 }
 
 /** The schema may be behind for a while, when the replica starts before the migration has run. */
-async function untilReady({ readiness, log }: Onsale): Promise<void> {
+async function untilReady({ readiness, log }: Replica): Promise<void> {
   let told = '';
   for (;;) {
     const state = await readiness.check();
@@ -181,15 +181,15 @@ function onceAsked(
   asked: AbortSignal,
   drained: (cutOffMs: number) => Promise<void>,
   config: Config,
-  onsale: Onsale,
+  replica: Replica,
   embedded: Embedded | undefined,
 ): void {
   const stop = async (): Promise<void> => {
-    onsale.readiness.drain();
+    replica.readiness.drain();
     await pause(config.DRAIN_DELAY_MS);
     // Whoever began to ask before the cut-off of requests is answered by the deadline of a purchase.
     await drained(config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS);
-    await onsale.close();
+    await replica.close();
     await embedded?.stop();
     process.exit(0);
   };

@@ -29,7 +29,7 @@ function importsOf(path: string): string[] {
 }
 
 /** The rooms from left to right: each may import those to its right. */
-const rooms = ['server', 'signals', 'onsale', 'app', 'http', 'sale', 'sql', 'db', 'concurrency', 'config'];
+const rooms = ['server', 'signals', 'replica', 'http', 'observability', 'sale', 'sql', 'db', 'concurrency', 'config'];
 /** What everything else is about; it imports nothing itself. */
 const domainTypes = 'src/sale/types.ts';
 const roomOf = (path: string) => path.split('/')[1]!.replace(/\.ts$/, '');
@@ -46,11 +46,11 @@ test('rooms import only what is to their right', () => {
 });
 
 test.each([
-  ['express', ['src/app.ts', 'src/onsale.ts', 'src/http/']],
+  ['express', ['src/replica.ts', 'src/http/']],
   ['helmet', ['src/http/']],
   ['zod', ['src/config.ts', 'src/http/']],
   ['zod-openapi', ['src/http/']],
-  ['prom-client', ['src/http/']],
+  ['prom-client', ['src/observability/']],
   ['pg', ['src/db/']],
   ['@prisma/adapter-pg', ['src/db/']],
 ])('%s is known only in %j', (name, allowed) => {
@@ -64,9 +64,9 @@ test('load/ and deploy/ use the program as it was built, never its sources', () 
 
 test('admission and decide import no I/O, concurrency/ imports nothing of the sale, and the domain types import nothing', () => {
   expect(importsOf(domainTypes)).toEqual([]);
-  for (const name of ['sale/admission', 'sale/pace', 'sale/decide', 'concurrency/batcher']) {
+  for (const name of ['sale/admission', 'sale/throughput', 'sale/decide', 'concurrency/batcher']) {
     const specifiers = [...read(`src/${name}.ts`).matchAll(/^import (?!type)[^;]*from '([^']+)'/gm)].map(([, specifier]) => specifier);
-    expect(specifiers.filter((specifier) => specifier !== './pace.js')).toEqual([]);
+    expect(specifiers.filter((specifier) => specifier !== './throughput.js')).toEqual([]);
   }
 });
 
@@ -76,7 +76,7 @@ const without = (pattern: RegExp, allowed: readonly string[]) =>
 test('the environment is read in config, the process ends and listens in server', () => {
   expect(without(/process\.env/, ['src/config.ts'])).toEqual([]);
   expect(without(/process\.exit/, ['src/server.ts'])).toEqual([]);
-  expect(without(/\.listen\((?!0)/, ['src/server.ts', 'src/http/acceptors.ts'])).toEqual([]); // the latter on what server.ts listens on
+  expect(without(/\.listen\((?!0)/, ['src/server.ts', 'src/http/server/acceptors.ts'])).toEqual([]); // the latter on what server.ts listens on
 });
 
 test('statements on the tables of the sale are in sql/, and none is put together from strings', () => {
@@ -145,7 +145,7 @@ test('the map of the README names files that exist, and the README fits on a few
 });
 
 test('the error catalogue is in the README, code by code and status by status', async () => {
-  const { catalogue } = await import('../src/http/problems.js');
+  const { catalogue } = await import('../src/http/contract/problems.js');
   const listed = [...read('README.md').matchAll(/^\| (\d{3}) \| `([a-z-]+)` \|/gm)].map(([, status, code]) => [code, Number(status)]);
   expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(Object.entries(catalogue).map(([code, { status }]) => [code, status])));
 });

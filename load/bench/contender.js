@@ -6,12 +6,12 @@
 import { createServer } from 'node:http';
 import { pino } from 'pino';
 import { createClient } from 'redis';
-import { createApp } from '../../dist/app.js';
+import { createApp } from '../../dist/http/app.js';
 import { openPool } from '../../dist/db/client.js';
-import { createExpressServer } from '../../dist/http/expressServer.js';
-import { createGate } from '../../dist/http/gate.js';
-import { createMetrics } from '../../dist/http/metrics.js';
-import { Refusals } from '../../dist/http/refusals.js';
+import { createExpressServer } from '../../dist/http/server/expressServer.js';
+import { createGate } from '../../dist/http/server/gate.js';
+import { createMetrics } from '../../dist/observability/metrics.js';
+import { Refusals } from '../../dist/http/server/refusals.js';
 import { newId } from '../../dist/sale/ids.js';
 
 /** @typedef {import('../../dist/sale/sale.js').Sale['sell']} Sell */

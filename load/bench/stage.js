@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { heapFlags } from '../../deploy/replica.js';
-import { startEmbedded } from '../../dist/db/embedded.js';
+import { startEmbedded } from '../../dist/db/embedded/embedded.js';
 import { migrate } from '../../dist/db/migrate.js';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));

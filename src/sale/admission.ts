@@ -1,44 +1,44 @@
 /**
- * Letting in, refusing early, and never keeping anyone past the deadline. What is admitted and not yet served is
- * bounded, in total and per key, so that the memory of the process and the wait of the last in line are too. The
- * bounds follow the measured pace: who would wait too long is better told so at once.
+ * Admission: how many requests may be in progress, in total and per key, so that memory and the wait of the last one are
+ * bounded. The bounds follow the measured throughput: a request that would wait too long is refused at once. An admitted
+ * request is answered by its deadline, whatever happens meanwhile.
  */
+import { ThroughputEstimate } from './throughput.js';
 import type { OverloadReason } from './types.js';
-import { Pace } from './pace.js';
 
 export interface AdmissionLimits {
-  readonly lineMax: number;
-  readonly lineMaxPerKey: number;
-  /** However slow the pace: so many are let in for one key, and twice as many in total. */
-  readonly lineMinPerKey: number;
-  /** How long the last in line of a key may have to wait at the pace of late; in the line as a whole, twice as long. */
-  readonly waitMs: number;
+  readonly inProgressMax: number;
+  readonly inProgressPerKeyMax: number;
+  /** However low the throughput: this many are admitted for one key, and twice as many in total. */
+  readonly inProgressPerKeyMin: number;
+  /** How long the last request of a key may have to wait at recent throughput; of all keys together, twice as long. */
+  readonly queueWaitMs: number;
   readonly deadlineMs: number;
 }
 
-export type ShedReason = Extract<OverloadReason, 'draining' | 'line full' | 'event line full'>;
+export type ShedReason = Extract<OverloadReason, 'draining' | 'purchases full' | 'event purchases full'>;
 
-/** Seconds over which those who were refused are told to come back, at least and at most. */
+/** Seconds over which the clients that were refused are told to come back, at least and at most. */
 const [spreadMin, spreadMax] = [3, 30];
 
-/** Those admitted and not yet served, of one key or of all. */
-class Line {
-  length = 0;
-  readonly pace = new Pace();
+/** Requests admitted and not yet served, of one key or of all. */
+class InProgress {
+  count = 0;
+  readonly throughput = new ThroughputEstimate();
 
   isFull(max: number, min: number, waitMs: number): boolean {
-    if (this.length < Math.min(max, min)) return false; // nearly always: without a look at the clock
-    this.pace.look(performance.now());
-    const { perSecond } = this.pace;
+    if (this.count < Math.min(max, min)) return false; // nearly always: without a look at the clock
+    this.throughput.update(performance.now());
+    const { perSecond } = this.throughput;
     const bound = perSecond === undefined ? max : Math.min(max, Math.max(min, (perSecond * waitMs) / 1000));
-    return this.length >= bound;
+    return this.count >= bound;
   }
 }
 
 export class Admission<K> {
   readonly #limits: AdmissionLimits;
-  readonly #lines = new Map<K, Line>();
-  readonly #total = new Line();
+  readonly #byKey = new Map<K, InProgress>();
+  readonly #total = new InProgress();
   #closed = false;
   #onEmpty: (() => void) | undefined;
 
@@ -46,28 +46,28 @@ export class Admission<K> {
     this.#limits = limits;
   }
 
-  /** Places taken. */
+  /** Requests in progress. */
   get total(): number {
-    return this.#total.length;
+    return this.#total.count;
   }
 
-  /** Why nobody is let in for `key` at the moment; undefined if somebody is. */
+  /** Why no request for `key` is admitted at the moment; undefined if one is. */
   refuses(key: K): ShedReason | undefined {
-    const { lineMax, lineMaxPerKey, lineMinPerKey, waitMs } = this.#limits;
+    const { inProgressMax, inProgressPerKeyMax, inProgressPerKeyMin, queueWaitMs } = this.#limits;
     if (this.#closed) return 'draining';
-    if (this.#lines.get(key)?.isFull(lineMaxPerKey, lineMinPerKey, waitMs) === true) return 'event line full';
-    if (this.#total.isFull(lineMax, 2 * lineMinPerKey, 2 * waitMs)) return 'line full';
+    if (this.#byKey.get(key)?.isFull(inProgressPerKeyMax, inProgressPerKeyMin, queueWaitMs) === true) return 'event purchases full';
+    if (this.#total.isFull(inProgressMax, 2 * inProgressPerKeyMin, 2 * queueWaitMs)) return 'purchases full';
     return undefined;
   }
 
-  /** To be told of everyone who is refused. @returns when to come back */
+  /** Counts a refusal. @returns the seconds after which to come back */
   shed(): number {
-    this.#total.pace.refused(performance.now());
+    this.#total.throughput.refused(performance.now());
     return this.retryAfterSeconds();
   }
 
   /**
-   * Takes a place for a request that is not refused, until it has been served; answers by the deadline whatever happens meanwhile.
+   * Admits a request that is not refused, until it has been served; answers by the deadline whatever happens meanwhile.
    *
    * @param work must settle some time after the deadline at the latest
    * @param late the answer of the deadline
@@ -96,39 +96,39 @@ export class Admission<K> {
   }
 
   /**
-   * From 1 to 3 seconds at random, so that those who were refused together do not come back together; and over as many
-   * seconds as it would take to serve those who are refused in one.
+   * At random from 1 to 3 seconds, so that clients that were refused together do not come back together; or over as many
+   * seconds as it takes to serve what is refused in one.
    */
   retryAfterSeconds(): number {
-    const spread = Math.min(spreadMax, Math.max(spreadMin, Math.ceil(this.#total.pace.excess)));
+    const spread = Math.min(spreadMax, Math.max(spreadMin, Math.ceil(this.#total.throughput.excess)));
     return 1 + Math.floor(Math.random() * spread);
   }
 
-  /** Admits nobody from here on; resolves when the last one admitted has been served. */
+  /** Admits nothing from here on; resolves when the last request admitted has been served. */
   async close(): Promise<void> {
     this.#closed = true;
-    if (this.#total.length === 0) return;
+    if (this.#total.count === 0) return;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
   }
 
   #enter(key: K): void {
-    let line = this.#lines.get(key);
-    if (!line) this.#lines.set(key, (line = new Line()));
-    line.length += 1;
-    this.#total.length += 1;
+    let own = this.#byKey.get(key);
+    if (!own) this.#byKey.set(key, (own = new InProgress()));
+    own.count += 1;
+    this.#total.count += 1;
   }
 
   #leave(key: K): void {
     const nowMs = performance.now();
-    const line = this.#lines.get(key);
-    for (const each of [line, this.#total]) {
+    const own = this.#byKey.get(key);
+    for (const each of [own, this.#total]) {
       if (!each) continue;
-      each.length -= 1;
-      each.pace.served(nowMs, each.length);
+      each.count -= 1;
+      each.throughput.served(nowMs, each.count);
     }
-    if (line?.length === 0) this.#lines.delete(key);
-    if (this.#total.length === 0) this.#onEmpty?.();
+    if (own?.count === 0) this.#byKey.delete(key);
+    if (this.#total.count === 0) this.#onEmpty?.();
   }
 }

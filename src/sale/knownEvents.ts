@@ -42,6 +42,6 @@ function refusal(found: ReadOutcome | 'failed'): Extract<Outcome, { kind: 'event
     case 'event-not-found':
       return found;
     case 'overloaded':
-      return { ...found, reason: 'line full' };
+      return { ...found, reason: 'purchases full' };
   }
 }

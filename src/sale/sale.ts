@@ -46,15 +46,16 @@ export interface Sale {
   /**
    * Would a request for this event be refused at once? Then counts it as refused.
    *
-   * @param isLate the event loop is: then nobody is let in beyond the event's next batch
+   * @param isLate the event loop is: then nothing is admitted beyond the event's next batch
    * @returns the seconds after which to come back
    */
   refuses(eventId: string, isLate: boolean): number | undefined;
-  /** Requests in line, not yet in a batch. */
+  /** Requests admitted and not yet served. */
+  readonly inProgress: number;
+  /** Of those, the requests in queues, not yet in a batch. */
   readonly waiting: number;
-  /** Batches under way. */
-  readonly inFlight: number;
-  /** Admits nobody from here on; resolves when all who were admitted are served. */
+  readonly batchesRunning: number;
+  /** Admits nothing from here on; resolves when every admitted request has been served. */
   close(): Promise<void>;
 }
 
@@ -97,7 +98,10 @@ export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits
     get waiting() {
       return queue.waiting;
     },
-    get inFlight() {
+    get inProgress() {
+      return admission.total;
+    },
+    get batchesRunning() {
       return queue.running;
     },
     close: () => admission.close(),

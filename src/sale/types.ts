@@ -54,7 +54,7 @@ export type Refusal =
   | { readonly kind: 'idempotency-key-reused' };
 
 /** Which bound a request met. */
-export type OverloadReason = 'draining' | 'line full' | 'event line full' | 'event loop lag' | 'too late' | 'client gone';
+export type OverloadReason = 'draining' | 'purchases full' | 'event purchases full' | 'event loop lag' | 'too late' | 'client gone';
 
 export type Outcome =
   | { readonly kind: 'sold'; readonly purchase: Purchase; readonly replayed: boolean }

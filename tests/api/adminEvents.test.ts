@@ -3,8 +3,8 @@
  * Method: each row of the contract's admin table once as promised and once for each way to be refused.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { anyTime, anyUuidV7, call, nobody } from './call.js';
 import { fingerprint } from './rows.js';
 

@@ -3,9 +3,9 @@
  * Method: tables of bodies, values and ids; after each one the rows are as they were before it.
  */
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
-import { makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { call, nobody, type Options, type Reply } from './call.js';
 import { fingerprint, type Fingerprint } from './rows.js';
 

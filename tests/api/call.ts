@@ -5,7 +5,7 @@
 import { expect } from '@jest/globals';
 import request from 'supertest';
 import { z } from 'zod';
-import { adminToken } from '../helpers/replica.js';
+import { adminToken } from '../support/replica.js';
 
 export interface Options {
   /** Sent as JSON. */

@@ -7,9 +7,9 @@ import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { text as readText } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { adminToken, type Replica, startReplica } from '../helpers/replica.js';
+import { makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { adminToken, type Replica, startReplica } from '../support/replica.js';
 import { call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 

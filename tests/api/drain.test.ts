@@ -5,8 +5,8 @@
 import { Agent, createServer, get, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { addAcceptors } from '../../src/http/acceptors.js';
-import { drain } from '../../src/http/drain.js';
+import { addAcceptors } from '../../src/http/server/acceptors.js';
+import { drain } from '../../src/http/server/drain.js';
 
 let server: Server;
 let agent: Agent;

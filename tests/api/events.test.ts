@@ -3,9 +3,9 @@
  * Method: a page at a time over more events than fit one, on the buyers' list and on the admin's; then each wrong page.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { buy, makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { buy, makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { anyTime, call, nobody } from './call.js';
 
 let database: TestDatabase;

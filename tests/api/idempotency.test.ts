@@ -3,9 +3,9 @@
  * Method: the same key again under every circumstance that the contract names, and every key that is none.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 

@@ -5,9 +5,9 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { call, expectDocumented, nobody, type OpenApiDocument, publishedDocument } from './call.js';
 
 let database: TestDatabase;

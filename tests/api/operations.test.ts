@@ -3,9 +3,9 @@
  * Method: replicas in every state that a probe can find them in: ready, without a schema, without a database, draining.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { call, nobody } from './call.js';
 
 let database: TestDatabase;

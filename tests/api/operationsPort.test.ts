@@ -7,9 +7,9 @@ import { get } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { ReplicaProcess } from '../faults/replicaProcess.js';
-import { audit, buy, makeEvent, send } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { audit, buy, makeEvent, send } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 
 let database: TestDatabase;

@@ -7,9 +7,9 @@ import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { audit, makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { audit, makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 import { call, nobody, type Reply } from './call.js';
 
@@ -66,8 +66,8 @@ async function refused({ address }: Replica, reason: string): Promise<number> {
   return Number(new RegExp(`^onsale_refused_total\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
 }
 
-test('who finds the line full is refused before his body is looked at, and whoever is in it is served', async () => {
-  await withReplica({ EVENT_LINE_REQUESTS_MAX: '1' }, async (replica) => {
+test('who finds the purchases full is refused before his body is looked at, and whoever is in it is served', async () => {
+  await withReplica({ EVENT_PURCHASES_IN_PROGRESS_MAX: '1' }, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     let first: Promise<Reply> | undefined;
     await whileHeld(holdEvent(eventId), async () => {
@@ -77,13 +77,13 @@ test('who finds the line full is refused before his body is looked at, and whoev
       expectOverloaded(await buy(replica, eventId, { no: 'purchase' }));
     });
     expect((await first)?.status).toBe(201);
-    expect(await refused(replica, 'event line full')).toBe(2);
+    expect(await refused(replica, 'event purchases full')).toBe(2);
     expect((await audit(replica.address, eventId)).body).toMatchObject({ sold_quantity: 1, consistent: true });
   });
 });
 
 test('more refusals than there is time for wait for their turn, and are all told', async () => {
-  await withReplica({ EVENT_LINE_REQUESTS_MAX: '1', REFUSALS_PER_SECOND_MAX: '100' }, async (replica) => {
+  await withReplica({ EVENT_PURCHASES_IN_PROGRESS_MAX: '1', REFUSALS_PER_SECOND_MAX: '100' }, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     let first: Promise<Reply> | undefined;
     await whileHeld(holdEvent(eventId), async () => {
@@ -213,7 +213,7 @@ test('one address has so many connections, and there are so many in all; idle on
 });
 
 test('buyers of events that do not exist are told so without a place in the line', async () => {
-  await withReplica({ EVENT_LINE_REQUESTS_MAX: '1', LINE_REQUESTS_MAX: '1' }, async (replica) => {
+  await withReplica({ EVENT_PURCHASES_IN_PROGRESS_MAX: '1', PURCHASES_IN_PROGRESS_MAX: '1' }, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     await buy(replica, eventId);
     let first: Promise<Reply> | undefined;
@@ -235,7 +235,7 @@ test('buyers of events that do not exist are told so without a place in the line
 });
 
 test('who sends on and on without waiting for answers is cut off, and takes no place among the refusals any more', async () => {
-  await withReplica({ EVENT_LINE_REQUESTS_MAX: '1', REFUSALS_PER_SECOND_MAX: '1' }, async (replica) => {
+  await withReplica({ EVENT_PURCHASES_IN_PROGRESS_MAX: '1', REFUSALS_PER_SECOND_MAX: '1' }, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     let first: Promise<Reply> | undefined;
     await whileHeld(holdEvent(eventId), async () => {

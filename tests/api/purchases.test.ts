@@ -3,9 +3,9 @@
  * Method: one buyer at a time, each row of the contract's table of answers; whoever is refused finds the rows untouched.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { anyTime, anyUuid, anyUuidV7, call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 

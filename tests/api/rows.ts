@@ -1,4 +1,4 @@
-import type { TestDatabase } from '../helpers/database.js';
+import type { TestDatabase } from '../support/database.js';
 
 export interface Fingerprint {
   readonly events: number;

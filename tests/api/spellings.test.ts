@@ -6,9 +6,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { audit, buy, makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { audit, buy, makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 import { call, nobody } from './call.js';
 
@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   // The first refusal is sent at once, the others one a second.
-  replica = await startReplica(database.url, { EVENT_LINE_REQUESTS_MAX: '1', REFUSALS_PER_SECOND_MAX: '1' });
+  replica = await startReplica(database.url, { EVENT_PURCHASES_IN_PROGRESS_MAX: '1', REFUSALS_PER_SECOND_MAX: '1' });
   eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
   clients = [];
 });
@@ -120,7 +120,7 @@ test.each(spellings.slice(0, 9))('a path %s is bought from while there is room',
   expect(await send(spell(eventId), '{"quantity":1}').status()).toBe('201');
 });
 
-test('who was let through and finds the line full once his body is there is refused in his turn, too', async () => {
+test('who was let through and finds the purchases full once his body is there is refused in his turn, too', async () => {
   const body = '{"quantity":1}';
   const target = `/events/${eventId}/purchases`;
   const early = some.map(() => send(target, '', body.length, 'Expect: 100-continue\r\n'));

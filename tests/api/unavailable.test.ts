@@ -6,9 +6,9 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 import { anyUuidV7, call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 
@@ -22,7 +22,7 @@ const shortDeadlines = {
   TRANSACTION_TIMEOUT_MS: '1100',
   CLIENT_DEADLINE_MS: '1200',
   PURCHASE_DEADLINE_MS: '1500',
-  EVENT_LINE_REQUESTS_MAX: '1',
+  EVENT_PURCHASES_IN_PROGRESS_MAX: '1',
 };
 
 /** On a busy machine the first check may be too late for the short deadline. */
@@ -96,7 +96,7 @@ async function occupyLine<T>(eventId: string, work: () => Promise<T>): Promise<{
   return { occupant: await waiting!, result };
 }
 
-test('who finds the line full is refused at once as overloaded and has bought nothing; who was in line is served', async () => {
+test('who finds the purchases full is refused at once as overloaded and has bought nothing; who was in line is served', async () => {
   const eventId = await make();
   const before = await fingerprint(database);
   const { occupant, result } = await occupyLine(eventId, () => Promise.all([buy(eventId), buy(eventId)]));

@@ -3,9 +3,9 @@
  * Method: real HTTP requests to several replicas on one database, all at once; then the books.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Answer, audit, buy, makeEvent } from '../helpers/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { type Replica, startReplica } from '../helpers/replica.js';
+import { type Answer, audit, buy, makeEvent } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { type Replica, startReplica } from '../support/replica.js';
 
 let database: TestDatabase;
 let replicas: Replica[];

@@ -5,9 +5,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome } from '../../src/sale/types.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../support/sales.js';
 
 let database: TestDatabase;
 let pools: [Pool, Pool];

@@ -5,10 +5,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
 import { untilWaiting } from '../interleavings/sessions.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../helpers/sales.js';
+import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
 
 let database: TestDatabase;
 let pool: Pool;

@@ -1,6 +1,6 @@
 import type { Pool } from '../../src/db/client.js';
 import type { Purchase } from '../../src/sale/types.js';
-import type { Seller } from '../helpers/sales.js';
+import type { Seller } from '../support/sales.js';
 import { v7 as uuidv7 } from 'uuid';
 
 /**

@@ -7,9 +7,9 @@ import fc from 'fast-check';
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome } from '../../src/sale/types.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../support/sales.js';
 import { plainSale } from './plainSale.js';
 import { unlockedSale } from './unlockedSale.js';
 

@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
-import type { Seller } from '../helpers/sales.js';
+import type { Seller } from '../support/sales.js';
 
 /**
  * What not to do: read what is left, then write what will be left, without a lock or a condition in between. It keeps

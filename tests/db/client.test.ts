@@ -7,8 +7,8 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { classify } from '../../src/db/faults.js';
 import { Prisma, PrismaClient } from '../../src/generated/prisma/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
 
 let database: TestDatabase;
 

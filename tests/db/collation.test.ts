@@ -9,9 +9,9 @@ import { afterEach, expect, test } from '@jest/globals';
 import { migrate } from '../../src/db/migrate.js';
 import { openPool } from '../../src/db/client.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { defaultLimits, openTestPool } from '../helpers/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, ticketsOf } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { defaultLimits, openTestPool } from '../support/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request, ticketsOf } from '../support/sales.js';
 
 let database: TestDatabase;
 afterEach(() => database.drop());

@@ -5,8 +5,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { createReadiness, type Readiness, type ReadyState } from '../../src/db/readiness.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
 
 let database: TestDatabase;
 let pool: Pool;

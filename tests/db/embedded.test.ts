@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { send } from '../helpers/client.js';
-import { embeddedUrl, failure, startProgram, stopProgram as stop, stopPrograms, untilGreeted } from '../helpers/program.js';
+import { send } from '../support/client.js';
+import { embeddedUrl, failure, startProgram, stopProgram as stop, stopPrograms, untilGreeted } from '../support/program.js';
 
 let dataDir: string;
 const start = (env: Record<string, string> = {}) => startProgram(dataDir, env);

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { startEmbedded } from '../../src/db/embedded.js';
-import { until } from '../helpers/program.js';
+import { startEmbedded } from '../../src/db/embedded/embedded.js';
+import { until } from '../support/program.js';
 
 const mebibyte = 1_024 * 1_024;
 const key = 'the-secret-key-of-a-buyer';

@@ -8,10 +8,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Account, locateBinaries, unprivilegedAccount } from '../../src/db/embeddedFiles.js';
-import { makeEvent, send } from '../helpers/client.js';
-import { adminToken } from '../helpers/replica.js';
-import { failure, startAndStop, startProgram, stopProgram, stopPrograms, untilGreeted } from '../helpers/program.js';
+import { type Account, locateBinaries, unprivilegedAccount } from '../../src/db/embedded/dataDir.js';
+import { makeEvent, send } from '../support/client.js';
+import { adminToken } from '../support/replica.js';
+import { failure, startAndStop, startProgram, stopProgram, stopPrograms, untilGreeted } from '../support/program.js';
 
 const asRoot = process.getuid?.() === 0;
 const testAsRoot = asRoot ? test : test.skip;

@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { unprivilegedAccount } from '../../src/db/embeddedFiles.js';
-import { send } from '../helpers/client.js';
+import { unprivilegedAccount } from '../../src/db/embedded/dataDir.js';
+import { send } from '../support/client.js';
 import {
   embeddedUrl,
   failure,
@@ -22,7 +22,7 @@ import {
   stopPrograms,
   until,
   untilGreeted,
-} from '../helpers/program.js';
+} from '../support/program.js';
 
 const token = 'a-token-of-the-environment';
 let base: string;

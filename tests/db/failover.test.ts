@@ -7,9 +7,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import type { Pool } from '../../src/db/client.js';
 import { classify } from '../../src/db/faults.js';
 import { createReadiness } from '../../src/db/readiness.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
 
 let database: TestDatabase;
 let pool: Pool;

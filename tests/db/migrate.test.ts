@@ -5,8 +5,8 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createReadiness, type Readiness } from '../../src/db/readiness.js';
 import { breaks, knownMigrations, migrate, schemaState } from '../../src/db/migrate.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
 
 let database: TestDatabase;
 

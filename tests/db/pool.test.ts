@@ -6,9 +6,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ConnectionGroup, type Pool } from '../../src/db/client.js';
 import { classify } from '../../src/db/faults.js';
 import { Prisma } from '../../src/generated/prisma/client.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { attemptFast, expectConserved, newEvent, request } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { attemptFast, expectConserved, newEvent, request } from '../support/sales.js';
 
 let database: TestDatabase;
 

@@ -6,7 +6,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { buy, send } from '../helpers/client.js';
+import { buy, send } from '../support/client.js';
 import { ReplicaProcess } from './replicaProcess.js';
 import { openPair, type Pair } from './standby.js';
 

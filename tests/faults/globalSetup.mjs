@@ -4,7 +4,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { randomInt } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startEmbedded } from '../../dist/db/embedded.js';
+import { startEmbedded } from '../../dist/db/embedded/embedded.js';
 import { migrate } from '../../dist/db/migrate.js';
 
 export default async function globalSetup() {

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { type Account, locateBinaries, unprivilegedAccount } from '../../src/db/embeddedFiles.js';
+import { type Account, locateBinaries, unprivilegedAccount } from '../../src/db/embedded/dataDir.js';
 
 /** As pg_ctl calls them. `immediate` is a crash: no checkpoint, no goodbye, recovery at the next start. */
 const stopSignals = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const;

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import { adminToken } from '../helpers/replica.js';
+import { adminToken } from '../support/replica.js';
 
 /** The default ladder, shortened, so that a fault is over sooner and more of them fit into a run. */
 const shortLadder = {

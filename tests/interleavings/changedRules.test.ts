@@ -8,9 +8,9 @@ import type { Pool } from '../../src/db/client.js';
 import { sellFast } from '../../src/sale/fastPath.js';
 import type { Outcome } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
 import { later, take, untilBlockedBy, withSessions } from './sessions.js';
 
 let database: TestDatabase;

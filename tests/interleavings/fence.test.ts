@@ -9,14 +9,14 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import { ConnectionGroup, type Pool, type PoolLimits } from '../../src/db/client.js';
-import { type Embedded, startEmbedded } from '../../src/db/embedded.js';
+import { type Embedded, startEmbedded } from '../../src/db/embedded/embedded.js';
 import { classify } from '../../src/db/faults.js';
 import { migrate } from '../../src/db/migrate.js';
 import { createReadiness } from '../../src/db/readiness.js';
 import { readEvents } from '../../src/sql/readEvents.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
-import { openTestPool } from '../helpers/pool.js';
-import { attemptFast, expectConserved, newEvent, request } from '../helpers/sales.js';
+import { openTestPool } from '../support/pool.js';
+import { attemptFast, expectConserved, newEvent, request } from '../support/sales.js';
 import { openSession } from './sessions.js';
 
 let server: Embedded;

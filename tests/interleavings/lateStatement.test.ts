@@ -9,9 +9,9 @@ import type { Pool } from '../../src/db/client.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { attemptFast, expectConserved, groupCommitSale, newEvent, request, type Seller } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { attemptFast, expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
 import { later, untilGone } from './sessions.js';
 
 let database: TestDatabase;

@@ -13,9 +13,9 @@ import type { PurchaseRequest } from '../../src/sale/types.js';
 import { toNewPurchase } from '../../src/sale/outcomes.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { recordPurchases } from '../../src/sql/recordPurchases.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, newEvent, request } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { expectConserved, newEvent, request } from '../support/sales.js';
 import { later, untilBlockedBy, withSessions } from './sessions.js';
 
 let database: TestDatabase;

@@ -10,12 +10,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { Pool } from '../../src/db/client.js';
-import { type Embedded, startEmbedded } from '../../src/db/embedded.js';
+import { type Embedded, startEmbedded } from '../../src/db/embedded/embedded.js';
 import { migrate } from '../../src/db/migrate.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
-import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, newEvent, request } from '../helpers/sales.js';
+import { openTestPool } from '../support/pool.js';
+import { expectConserved, newEvent, request } from '../support/sales.js';
 import { later, untilBlockedBy, untilGone, untilWaitingForStandby } from './sessions.js';
 
 let server: Embedded;

@@ -9,9 +9,9 @@ import type { PurchaseRequest } from '../../src/sale/types.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { lockEvent } from '../../src/sql/lockEvent.js';
 import { readExisting } from '../../src/sql/readExisting.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
 import { insertPurchase, later, type Session, take, untilBlockedBy, withSessions } from './sessions.js';
 
 let database: TestDatabase;

@@ -10,9 +10,9 @@ import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import type { Doubt } from '../../src/sale/attempt.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
-import { createTestDatabase, type TestDatabase } from '../helpers/database.js';
-import { openTestPool } from '../helpers/pool.js';
-import { attemptFast, expectConserved, groupCommitSale, newEvent, request } from '../helpers/sales.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { openTestPool } from '../support/pool.js';
+import { attemptFast, expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
 import { later, openSession, type Session, untilBlockedBy, untilGone } from './sessions.js';
 
 let database: TestDatabase;

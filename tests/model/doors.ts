@@ -8,8 +8,8 @@ import type { Outcome, Purchase } from '../../src/sale/types.js';
 import type { EventRow } from '../../src/sql/readEvents.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { type Answer as HttpAnswer, buy, changeLimit, send } from '../helpers/client.js';
-import { request, type Seller } from '../helpers/sales.js';
+import { type Answer as HttpAnswer, buy, changeLimit, send } from '../support/client.js';
+import { request, type Seller } from '../support/sales.js';
 import { type Answer, type Model, type Operation, type Precedes } from './model.js';
 
 export interface Door {
@@ -44,7 +44,7 @@ export const firstComeFirstServed: Precedes = (first, second) =>
 
 /** @param pool for reads and the admin; the seller has its own */
 export function saleDoor(pool: Pool, seller: Seller): Door {
-  const bounds = { lineMax: 1_000, lineMaxPerKey: 1_000, lineMinPerKey: 1_000, waitMs: 400, deadlineMs: 5_000 };
+  const bounds = { inProgressMax: 1_000, inProgressPerKeyMax: 1_000, inProgressPerKeyMin: 1_000, queueWaitMs: 400, deadlineMs: 5_000 };
   const availability = createAvailability(pool, { ...bounds, queriesInFlightMax: 1, batchReadsMax: 500 }, () => undefined);
   const shown = ({ available, maxPurchaseLimit }: EventRow): Answer => ({ kind: 'event', available, limit: maxPurchaseLimit });
   return {

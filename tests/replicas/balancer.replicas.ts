@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect } from '@jest/globals';
 import { freePort } from '../faults/postgres.js';
-import { type Answer, buy, send } from '../helpers/client.js';
+import { type Answer, buy, send } from '../support/client.js';
 import { Company, testWithHaproxy } from './company.js';
 import { NameServer } from './nameServer.js';
 

@@ -11,7 +11,7 @@ import { seed } from '../faults/random.js';
 import type { ReplicaProcess } from '../faults/replicaProcess.js';
 import { httpShop } from '../faults/shop.js';
 import { judge } from '../faults/trial.js';
-import { type Answer, send } from '../helpers/client.js';
+import { type Answer, send } from '../support/client.js';
 import { Company, testWithHaproxy } from './company.js';
 import { Sale } from './sale.js';
 import { makeVersion, migrateWith } from './versions.js';

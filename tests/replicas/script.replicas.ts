@@ -10,9 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { adminToken } from '../helpers/replica.js';
-import { audit, buy, makeEvent, send } from '../helpers/client.js';
-import { processesOf } from '../helpers/program.js';
+import { adminToken } from '../support/replica.js';
+import { audit, buy, makeEvent, send } from '../support/client.js';
+import { processesOf } from '../support/program.js';
 import { testWithHaproxy } from './company.js';
 
 let dataDir: string;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { addAcceptors } from '../../src/http/acceptors.js';
+import { addAcceptors } from '../../src/http/server/acceptors.js';
 
 let server: Server;
 const clients: Socket[] = [];
@@ -38,7 +38,7 @@ async function turnsToAccept(connections: number): Promise<number> {
   return turns - first;
 }
 
-// Should this fail, Node has learnt it, and src/http/acceptors.ts can go.
+// Should this fail, Node has learnt it, and src/http/server/acceptors.ts can go.
 test('by itself, a server accepts one connection in each turn of the event loop', async () => {
   expect(await turnsToAccept(64)).toBeGreaterThanOrEqual(60);
 });

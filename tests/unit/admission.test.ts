@@ -12,7 +12,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-const limits = { lineMax: 3, lineMaxPerKey: 2, lineMinPerKey: 1, waitMs: 400, deadlineMs: 1_000 };
+const limits = { inProgressMax: 3, inProgressPerKeyMax: 2, inProgressPerKeyMin: 1, queueWaitMs: 400, deadlineMs: 1_000 };
 
 /** A request that is served when the test says so. */
 function request(admission: Admission<string>, key: string) {
@@ -33,7 +33,7 @@ test('a key has its share of the places, and all keys together have theirs', asy
 });
 
 test('a place is free again when its request was served', async () => {
-  const admission = new Admission<string>({ ...limits, lineMax: 1 });
+  const admission = new Admission<string>({ ...limits, inProgressMax: 1 });
   const first = request(admission, 'a');
   first.served('sold');
   await expect(first.answer).resolves.toBe('sold');
@@ -43,7 +43,7 @@ test('a place is free again when its request was served', async () => {
 });
 
 test('a place is free again when its request failed', async () => {
-  const admission = new Admission<string>({ ...limits, lineMax: 1 });
+  const admission = new Admission<string>({ ...limits, inProgressMax: 1 });
   const failing = request(admission, 'a');
   failing.failed(new Error('broken'));
   await expect(failing.answer).rejects.toThrow('broken');
@@ -51,7 +51,7 @@ test('a place is free again when its request failed', async () => {
 });
 
 test('at the deadline a request is answered, and its place stays taken until it has been served', async () => {
-  const admission = new Admission<string>({ ...limits, lineMax: 1 });
+  const admission = new Admission<string>({ ...limits, inProgressMax: 1 });
   const slow = request(admission, 'a');
   await jest.advanceTimersByTimeAsync(limits.deadlineMs);
   await expect(slow.answer).resolves.toBe('late');

@@ -3,7 +3,7 @@
  * Method: handlers that the test ends itself, and Jest's clock.
  */
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { bounded } from '../../src/http/bounded.js';
+import { bounded } from '../../src/http/middleware/bounded.js';
 
 beforeEach(() => {
   jest.useFakeTimers();

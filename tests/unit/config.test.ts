@@ -26,7 +26,7 @@ test.each([
   [{ READ_CONNECTIONS_MAX: '2' }, 'READ_CONNECTIONS_MAX must be at least 3.'],
   [{ OPERATIONS_PORT: '3000' }, 'OPERATIONS_PORT (3000) must be another port than PORT; unset, probes and metrics are on PORT.'],
   [{ OPERATIONS_PORT: '-1' }, 'OPERATIONS_PORT must be at least 0.'],
-  [{ EVENT_LINE_REQUESTS_MAX: '30000' }, 'EVENT_LINE_REQUESTS_MAX must not exceed LINE_REQUESTS_MAX.'],
+  [{ EVENT_PURCHASES_IN_PROGRESS_MAX: '30000' }, 'EVENT_PURCHASES_IN_PROGRESS_MAX must not exceed PURCHASES_IN_PROGRESS_MAX.'],
 ])('%j stops the start', (env, sentence) => {
   expect(() => readConfig(env)).toThrow(new ConfigError(sentence));
 });

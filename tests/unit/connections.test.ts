@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 import { createServer } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { readConfig } from '../../src/config.js';
-import { limitConnections } from '../../src/http/connections.js';
+import { limitConnections } from '../../src/http/server/connections.js';
 
 class Connection extends EventEmitter {
   destroyed = false;

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import type { Request, Response } from 'express';
-import { docsShare } from '../../src/http/docsShare.js';
+import { docsShare } from '../../src/http/middleware/docsShare.js';
 
 beforeEach(() => {
   jest.useFakeTimers();

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import express from 'express';
 import { pino } from 'pino';
 import request from 'supertest';
-import { errorHandler } from '../../src/http/errors.js';
+import { errorHandler } from '../../src/http/middleware/errors.js';
 
 function appThatThrows(error: unknown): express.Express {
   const app = express();

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { expect, test } from '@jest/globals';
 import express from 'express';
-import { createExpressServer } from '../../src/http/expressServer.js';
+import { createExpressServer } from '../../src/http/server/expressServer.js';
 
 test('requests and responses are made as Express wants them, so that it changes no prototype', async () => {
   const app = express();

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer, IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, Socket } from 'node:net';
 import { expect, jest, test } from '@jest/globals';
-import { createGate, createRefuseEarly } from '../../src/http/gate.js';
-import { Refusals } from '../../src/http/refusals.js';
+import { createGate, createRefuseEarly } from '../../src/http/server/gate.js';
+import { Refusals } from '../../src/http/server/refusals.js';
 
 /** A gate that refuses every purchase. */
 function closedGate(refusalsPerSecondMax: number) {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { createMetrics } from '../../src/http/metrics.js';
+import { createMetrics } from '../../src/observability/metrics.js';
 
 test('those who ask together share a rendering, and each gets one that began after he asked', async () => {
   const metrics = createMetrics(() => undefined);

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { Server, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
-import { cutSlowReaders } from '../../src/http/slowReaders.js';
+import { cutSlowReaders } from '../../src/http/server/slowReaders.js';
 
 beforeEach(() => {
   jest.useFakeTimers();

@@ -8,7 +8,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { logFiles } from '../embeddedFiles.js';
+import { logFiles } from './dataDir.js';
 
 /** Of each of the two files. A week of checkpoints takes some 100 KiB. */
 const logBytesMax = 8 * 1_024 * 1_024;

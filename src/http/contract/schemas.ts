@@ -2,8 +2,8 @@
  * The shapes of the contract. What validates a request also describes it in the OpenAPI document.
  */
 import { z } from 'zod';
-import type { EventRow } from '../sql/readEvents.js';
-import type { Purchase } from '../sale/types.js';
+import type { EventRow } from '../../sql/readEvents.js';
+import type { Purchase } from '../../sale/types.js';
 import { catalogue, type ProblemCode } from './problems.js';
 
 /** In any UUID notation; every id made here is a UUIDv7 in lower case. */

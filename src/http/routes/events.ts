@@ -1,15 +1,15 @@
 import type { IRouter, RequestHandler } from 'express';
-import type { PrismaClient } from '../db/client.js';
-import type { Availability } from '../sale/availability.js';
-import { impossible } from '../sale/types.js';
-import { listEvents } from '../sql/listEvents.js';
-import type { EventRow } from '../sql/readEvents.js';
-import type { Bounded } from './bounded.js';
-import { Problem, overloaded } from './problems.js';
+import type { PrismaClient } from '../../db/client.js';
+import type { Availability } from '../../sale/availability.js';
+import { impossible } from '../../sale/types.js';
+import { listEvents } from '../../sql/listEvents.js';
+import type { EventRow } from '../../sql/readEvents.js';
+import type { Bounded } from '../middleware/bounded.js';
+import { Problem, overloaded } from '../contract/problems.js';
 import { resource } from './resource.js';
-import { id, page, toEvent } from './schemas.js';
-import { sendJson, sendText } from './send.js';
-import { validate } from './validate.js';
+import { id, page, toEvent } from '../contract/schemas.js';
+import { sendJson, sendText } from '../middleware/send.js';
+import { validate } from '../middleware/validate.js';
 
 /**
  * What buyers see.

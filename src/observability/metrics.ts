@@ -1,7 +1,7 @@
 /** What the program tells Prometheus. No label has an event's or a buyer's id: their number has no bound. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { Batcher } from '../concurrency/batcher.js';
+import { singleFlight } from '../concurrency/singleFlight.js';
 import type { SaleObserver } from '../sale/sale.js';
 
 export interface Metrics {
@@ -28,7 +28,7 @@ const knownOutcomes: readonly (Parameters<SaleObserver['outcome']>[0] | 'replaye
   'outcome-unknown',
 ];
 const knownReasons = [
-  ...(['draining', 'line full', 'event line full', 'event loop lag', 'too late', 'client gone'] satisfies Parameters<
+  ...(['draining', 'purchases full', 'event purchases full', 'event loop lag', 'too late', 'client gone'] satisfies Parameters<
     SaleObserver['refused']
   >[0][]),
   'reads full',
@@ -62,7 +62,7 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) =>
     new Histogram({ name, help, buckets, labelNames, registers });
   const batchRequests = histogram('onsale_batch_requests', 'Requests in a batch', [1, 2, 5, 10, 20, 50, 100, 200, 500]);
-  const lineWait = histogram('onsale_line_wait_seconds', 'How long the first of a batch was in line', secondsBuckets);
+  const lineWait = histogram('onsale_queue_wait_seconds', 'How long the first of a batch was in line', secondsBuckets);
   const batchTime = histogram('onsale_batch_seconds', 'A transaction in the database; the most it can have held a row', secondsBuckets, [
     'path',
   ]);
@@ -112,22 +112,17 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   };
 }
 
-/** Rendering takes a millisecond of the event loop; between two renderings so many pass. */
+/** Rendering takes a millisecond of the event loop, so two renderings are this far apart. */
 const renderEveryMs = 50;
 
-/** @returns the registry as text; those who ask meanwhile share the next rendering, so that nobody gets an older one */
+/** @returns the registry as text; requests that come while one is under way share it */
 function sharedText(registry: Registry): () => Promise<string> {
   let renderedAtMs = -Infinity;
-  const line = new Batcher<'all', undefined, string>({
-    run: async (_all, callers) => {
-      await pause(Math.max(0, renderedAtMs + renderEveryMs - performance.now()));
-      renderedAtMs = performance.now();
-      const text = await registry.metrics();
-      return callers.map(() => text);
-    },
-    batchSizeMax: Infinity,
+  return singleFlight(async () => {
+    await pause(Math.max(0, renderedAtMs + renderEveryMs - performance.now()));
+    renderedAtMs = performance.now();
+    return registry.metrics();
   });
-  return () => line.submit('all', undefined);
 }
 
 /**

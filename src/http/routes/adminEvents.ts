@@ -1,18 +1,18 @@
 import type { IRouter, RequestHandler } from 'express';
-import type { PrismaClient } from '../db/client.js';
-import { newId } from '../sale/ids.js';
-import { auditEvent, isConserved } from '../sql/auditEvent.js';
-import { createEvent } from '../sql/createEvent.js';
-import { readEvents } from '../sql/readEvents.js';
-import { updateEvent } from '../sql/updateEvent.js';
-import type { Bounded } from './bounded.js';
+import type { PrismaClient } from '../../db/client.js';
+import { newId } from '../../sale/ids.js';
+import { auditEvent, isConserved } from '../../sql/auditEvent.js';
+import { createEvent } from '../../sql/createEvent.js';
+import { readEvents } from '../../sql/readEvents.js';
+import { updateEvent } from '../../sql/updateEvent.js';
+import type { Bounded } from '../middleware/bounded.js';
 import { pageOfEvents } from './events.js';
-import { jsonBody } from './jsonBody.js';
-import { Problem } from './problems.js';
+import { jsonBody } from '../middleware/jsonBody.js';
+import { Problem } from '../contract/problems.js';
 import { resource } from './resource.js';
-import { eventChange, id, newEvent, toEvent } from './schemas.js';
-import { sendJson } from './send.js';
-import { validate } from './validate.js';
+import { eventChange, id, newEvent, toEvent } from '../contract/schemas.js';
+import { sendJson } from '../middleware/send.js';
+import { validate } from '../middleware/validate.js';
 
 /** A name takes up to 2,400 bytes: 200 characters, each as two `\uXXXX` escapes. The rest of an event takes a hundred. */
 const bodyBytesMax = 4_096;

@@ -1,6 +1,6 @@
 /** From what a client sent to what a handler may trust, or to a 400 that names the offending paths. */
 import { z } from 'zod';
-import { Problem } from './problems.js';
+import { Problem } from '../contract/problems.js';
 
 export interface ValidationError {
   readonly in: 'body' | 'path' | 'query' | 'header';

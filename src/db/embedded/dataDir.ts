@@ -25,13 +25,13 @@ import {
 } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Account, EmbeddedError, runAs } from './embedded/account.js';
-import { entryAt, readPlainFile, rootHome, rootOnlyPath } from './embedded/ownership.js';
+import { type Account, EmbeddedError, runAs } from './account.js';
+import { entryAt, readPlainFile, rootHome, rootOnlyPath } from './ownership.js';
 
-export { type Account, EmbeddedError, unprivilegedAccount } from './embedded/account.js';
-export { locateBinaries } from './embedded/binaries.js';
+export { type Account, EmbeddedError, unprivilegedAccount } from './account.js';
+export { locateBinaries } from './binaries.js';
 
-const checkout = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+const checkout = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 /** Holds the database's password; the mark of a data directory of ours. */
 export const passwordFile = 'postgres-password';
 export const adminTokenFile = 'admin-token';

@@ -2,26 +2,26 @@
 import type { Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
-import { type AppLimits, createApp, createOperationsApp } from './app.js';
+import { type AppLimits, createApp, createOperationsApp } from './http/app.js';
 import type { Config } from './config.js';
 import { ConnectionGroup, openPool, type PoolLimits } from './db/client.js';
 import { createReadiness, type Readiness } from './db/readiness.js';
-import { limitConnections } from './http/connections.js';
-import { neverHtml } from './http/errors.js';
-import { createExpressServer } from './http/expressServer.js';
-import { createGate, createRefuseEarly, type Gate } from './http/gate.js';
-import { probeHalfClosed } from './http/halfClosed.js';
-import { startLagMeter } from './http/lag.js';
-import { createMetrics, type Metrics } from './http/metrics.js';
-import { Refusals } from './http/refusals.js';
-import { cutSlowReaders } from './http/slowReaders.js';
-import { answerUnparsed } from './http/unparsed.js';
+import { limitConnections } from './http/server/connections.js';
+import { neverHtml } from './http/middleware/errors.js';
+import { createExpressServer } from './http/server/expressServer.js';
+import { createGate, createRefuseEarly, type Gate } from './http/server/gate.js';
+import { probeHalfClosed } from './http/server/halfClosed.js';
+import { startLagMeter } from './observability/eventLoopLag.js';
+import { createMetrics, type Metrics } from './observability/metrics.js';
+import { Refusals } from './http/server/refusals.js';
+import { cutSlowReaders } from './http/server/slowReaders.js';
+import { answerUnparsed } from './http/server/unparsed.js';
 import { createAvailability } from './sale/availability.js';
 import { EventRegistry } from './sale/eventRegistry.js';
 import { ofKnownEvents } from './sale/knownEvents.js';
 import { createSale } from './sale/sale.js';
 
-export interface Onsale {
+export interface Replica {
   readonly app: Express;
   /** Serves the application behind its gate, on a bounded number of connections. Does not listen yet. */
   readonly createServer: (options?: ServerOptions) => Server;
@@ -35,7 +35,7 @@ export interface Onsale {
   close(): Promise<void>;
 }
 
-export function createOnsale(config: Config, url: string, adminToken: string): Onsale {
+export function createReplica(config: Config, url: string, adminToken: string): Replica {
   const log = pino({ level: config.LOG_LEVEL, base: null, timestamp: pino.stdTimeFunctions.isoTime });
   const pools = openPools(config, url);
   const lag = startLagMeter();
@@ -67,9 +67,10 @@ export function createOnsale(config: Config, url: string, adminToken: string): O
     limits: appLimits(config),
   });
   const gate = createGate(refuseEarly, refusals, neverHtml(app, log, refusals));
-  metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be told', () => refusals.waiting);
-  metrics.gauge('onsale_line_requests', 'Purchase requests waiting for a batch', () => sale.waiting);
-  metrics.gauge('onsale_batches_in_flight', 'Batches under way', () => sale.inFlight);
+  metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be sent', () => refusals.waiting);
+  metrics.gauge('onsale_queue_requests', 'Purchase requests waiting in queues for a batch', () => sale.waiting);
+  metrics.gauge('onsale_purchases_in_progress', 'Purchase requests admitted and not yet answered', () => sale.inProgress);
+  metrics.gauge('onsale_batches_running', 'Batches running', () => sale.batchesRunning);
   metrics.gauge('onsale_event_loop_lag_seconds', 'How late the event loop is', () => lag.lagMs() / 1000);
   watchPools(metrics, pools);
 
@@ -142,10 +143,10 @@ function appLimits(config: Config): AppLimits {
 
 function saleLimits(config: Config) {
   return {
-    lineMax: config.LINE_REQUESTS_MAX,
-    lineMaxPerKey: config.EVENT_LINE_REQUESTS_MAX,
-    lineMinPerKey: config.EVENT_LINE_REQUESTS_MIN,
-    waitMs: config.LINE_WAIT_MS,
+    inProgressMax: config.PURCHASES_IN_PROGRESS_MAX,
+    inProgressPerKeyMax: config.EVENT_PURCHASES_IN_PROGRESS_MAX,
+    inProgressPerKeyMin: config.EVENT_PURCHASES_IN_PROGRESS_MIN,
+    queueWaitMs: config.QUEUE_WAIT_MS,
     deadlineMs: config.PURCHASE_DEADLINE_MS,
     batchRequestsMax: config.BATCH_REQUESTS_MAX,
     batchTicketsMax: config.BATCH_TICKETS_MAX,
@@ -154,12 +155,12 @@ function saleLimits(config: Config) {
 }
 
 function readLimits(config: Config) {
-  const lineMax = config.READ_LINE_REQUESTS_MAX;
+  const inProgressMax = config.READS_IN_PROGRESS_MAX;
   return {
-    lineMax,
-    lineMaxPerKey: lineMax,
-    lineMinPerKey: lineMax, // a query answers any number of them, so their pace says nothing
-    waitMs: config.LINE_WAIT_MS,
+    inProgressMax,
+    inProgressPerKeyMax: inProgressMax,
+    inProgressPerKeyMin: inProgressMax, // a query answers any number of them, so their throughput says nothing
+    queueWaitMs: config.QUEUE_WAIT_MS,
     deadlineMs: config.PURCHASE_DEADLINE_MS,
     queriesInFlightMax: config.READ_CONNECTIONS_MAX - 1, // more would take a list's or a look-up's connection, and make each query smaller
     batchReadsMax: config.BATCH_REQUESTS_MAX,

@@ -9,8 +9,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { prepareAnswer } from './everyAnswer.js';
-import { retryAfter, sendProblem } from './problems.js';
+import { prepareAnswer } from '../middleware/everyAnswer.js';
+import { retryAfter, sendProblem } from '../contract/problems.js';
 import type { Refusals } from './refusals.js';
 
 export interface Gate {

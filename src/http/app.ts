@@ -1,24 +1,24 @@
 /** The Express application, wired from its parts. No I/O happens here: whoever has the parts can have an app. */
 import express, { type Express } from 'express';
 import type { Logger } from 'pino';
-import type { PrismaClient } from './db/client.js';
-import type { Readiness } from './db/readiness.js';
-import { adminEvents } from './http/adminEvents.js';
-import { requireAdmin } from './http/auth.js';
-import { bounded, type Bounds } from './http/bounded.js';
-import { docs } from './http/docs.js';
-import { docsShare } from './http/docsShare.js';
-import { everyAnswer } from './http/everyAnswer.js';
-import { errorHandler, notFound } from './http/errors.js';
-import { events } from './http/events.js';
-import type { RefuseEarly } from './http/gate.js';
-import type { Metrics } from './http/metrics.js';
-import { notAnOperation, operations, operationsPaths, requireKnownSchema } from './http/operations.js';
-import { purchases } from './http/purchases.js';
-import { limitRate } from './http/rateLimit.js';
-import type { Refusals } from './http/refusals.js';
-import type { Availability } from './sale/availability.js';
-import type { Sale } from './sale/sale.js';
+import type { PrismaClient } from '../db/client.js';
+import type { Readiness } from '../db/readiness.js';
+import { adminEvents } from './routes/adminEvents.js';
+import { requireAdmin } from './middleware/auth.js';
+import { bounded, type Bounds } from './middleware/bounded.js';
+import { docs } from './routes/docs.js';
+import { docsShare } from './middleware/docsShare.js';
+import { everyAnswer } from './middleware/everyAnswer.js';
+import { errorHandler, notFound } from './middleware/errors.js';
+import { events } from './routes/events.js';
+import type { RefuseEarly } from './server/gate.js';
+import type { Metrics } from '../observability/metrics.js';
+import { notAnOperation, operations, operationsPaths, requireKnownSchema } from './routes/operations.js';
+import { purchases } from './routes/purchases.js';
+import { limitRate } from './middleware/rateLimit.js';
+import type { Refusals } from './server/refusals.js';
+import type { Availability } from '../sale/availability.js';
+import type { Sale } from '../sale/sale.js';
 
 export interface AppDeps {
   readonly sale: Pick<Sale, 'sell'>;

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { TextDecoder } from 'node:util';
 import { parse as parseMediaType } from 'content-type';
 import express, { type RequestHandler } from 'express';
-import { Problem } from './problems.js';
+import { Problem } from '../contract/problems.js';
 import { invalid } from './validate.js';
 
 /** Bytes that are not UTF-8 would otherwise be replaced silently, and a name stored that nobody sent. */

@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { overloaded } from './problems.js';
+import { overloaded } from '../contract/problems.js';
 
 /** However fast the answer was taken, its place is free only after this. */
 const heldMsMin = 1_000;

@@ -1,12 +1,12 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readConfig } from '../../src/config.js';
-import { createOnsale, type Onsale } from '../../src/onsale.js';
+import { createReplica, type Replica as BareReplica } from '../../src/replica.js';
 
 export const adminToken = 'the-admin-token-of-the-tests';
 
 /** A replica as the process would make it, in this process, on a port of its own. */
-export interface Replica extends Onsale {
+export interface Replica extends BareReplica {
   /** http://127.0.0.1:port */
   readonly address: string;
   /** The same with probes and metrics: another port where OPERATIONS_PORT is set. */
@@ -16,18 +16,18 @@ export interface Replica extends Onsale {
 /** @param env settings beside the address of the database */
 export async function startReplica(databaseUrl: string, env: Record<string, string> = {}): Promise<Replica> {
   const config = readConfig({ DATABASE_URL: databaseUrl, ADMIN_TOKEN: adminToken, LOG_LEVEL: 'silent', ...env });
-  const onsale = createOnsale(config, databaseUrl, adminToken);
-  await untilAnswered(onsale);
-  const server = onsale.createServer();
+  const replica = createReplica(config, databaseUrl, adminToken);
+  await untilAnswered(replica);
+  const server = replica.createServer();
   const address = await listen(server);
-  const operations = config.OPERATIONS_PORT === undefined ? undefined : onsale.createOperationsServer();
+  const operations = config.OPERATIONS_PORT === undefined ? undefined : replica.createOperationsServer();
   return {
-    ...onsale,
+    ...replica,
     address,
     operationsAddress: operations ? await listen(operations) : address,
     close: async () => {
       await Promise.all([server, ...(operations ? [operations] : [])].map(close));
-      await onsale.close();
+      await replica.close();
     },
   };
 }
@@ -43,7 +43,7 @@ async function close(server: Server): Promise<void> {
 }
 
 /** One check of readiness may be late on a busy machine; ready or not ready, but not "does not answer". */
-async function untilAnswered({ readiness }: Onsale): Promise<void> {
+async function untilAnswered({ readiness }: BareReplica): Promise<void> {
   for (let attempt = 0; attempt < 10; attempt += 1) {
     const state = await readiness.check();
     if (state.ready || !state.reason.includes('does not answer')) return;

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RequestHandler } from 'express';
-import { Problem } from './problems.js';
+import { Problem } from '../contract/problems.js';
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 

@@ -1,9 +1,9 @@
 import type { IRouter, RequestHandler } from 'express';
-import type { Readiness } from '../db/readiness.js';
-import type { Metrics } from './metrics.js';
-import { overloaded, Problem } from './problems.js';
+import type { Readiness } from '../../db/readiness.js';
+import type { Metrics } from '../../observability/metrics.js';
+import { overloaded, Problem } from '../contract/problems.js';
 import { resource } from './resource.js';
-import { sendJson } from './send.js';
+import { sendJson } from '../middleware/send.js';
 
 export const operationsPaths: readonly string[] = ['/healthz', '/readyz', '/metrics'];
 

@@ -2,11 +2,11 @@
 import type { RequestListener } from 'node:http';
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
-import { classify } from '../db/faults.js';
+import { classify } from '../../db/faults.js';
 import { prepareAnswer } from './everyAnswer.js';
 import { bodyTooLarge } from './jsonBody.js';
-import { catalogue, overloaded, Problem, retryAfter, sendProblem } from './problems.js';
-import type { Refusals } from './refusals.js';
+import { catalogue, overloaded, Problem, retryAfter, sendProblem } from '../contract/problems.js';
+import type { Refusals } from '../server/refusals.js';
 import { invalid } from './validate.js';
 
 /** @param documented whether there is an /openapi.json to point to */

@@ -3,7 +3,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startEmbedded } from '../../dist/db/embedded.js';
+import { startEmbedded } from '../../dist/db/embedded/embedded.js';
 import { migrate } from '../../dist/db/migrate.js';
 
 export default async function globalSetup() {

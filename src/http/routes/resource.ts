@@ -1,5 +1,5 @@
 import type { IRouter, RequestHandler } from 'express';
-import { Problem } from './problems.js';
+import { Problem } from '../contract/problems.js';
 
 type Method = 'get' | 'post' | 'patch';
 

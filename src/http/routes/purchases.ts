@@ -1,19 +1,19 @@
 import type { IRouter, RequestHandler, Response } from 'express';
-import type { PrismaClient } from '../db/client.js';
-import { newPurchaseId } from '../sale/ids.js';
-import { impossible, type Outcome, type Purchase } from '../sale/types.js';
-import type { Sale } from '../sale/sale.js';
-import { readPurchase } from '../sql/readPurchase.js';
-import type { Bounded } from './bounded.js';
-import { admittedByGate, type RefuseEarly } from './gate.js';
-import { idempotencyKey } from './idempotencyKey.js';
-import { jsonBody } from './jsonBody.js';
-import { Problem, type ProblemAnswer, retryAfter, sendProblem } from './problems.js';
-import type { Refusals } from './refusals.js';
+import type { PrismaClient } from '../../db/client.js';
+import { newPurchaseId } from '../../sale/ids.js';
+import { impossible, type Outcome, type Purchase } from '../../sale/types.js';
+import type { Sale } from '../../sale/sale.js';
+import { readPurchase } from '../../sql/readPurchase.js';
+import type { Bounded } from '../middleware/bounded.js';
+import { admittedByGate, type RefuseEarly } from '../server/gate.js';
+import { idempotencyKey } from '../middleware/idempotencyKey.js';
+import { jsonBody } from '../middleware/jsonBody.js';
+import { Problem, type ProblemAnswer, retryAfter, sendProblem } from '../contract/problems.js';
+import type { Refusals } from '../server/refusals.js';
 import { resource } from './resource.js';
-import { id, newPurchase, toPurchase } from './schemas.js';
-import { sendJson } from './send.js';
-import { validate } from './validate.js';
+import { id, newPurchase, toPurchase } from '../contract/schemas.js';
+import { sendJson } from '../middleware/send.js';
+import { validate } from '../middleware/validate.js';
 
 /** A purchase is one number; the rest is room for white space. */
 const bodyBytesMax = 1_024;

@@ -5,8 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { prepareAnswer, standingHeaders } from './everyAnswer.js';
-import { sendJson } from './send.js';
+import { prepareAnswer, standingHeaders } from '../middleware/everyAnswer.js';
+import { sendJson } from '../middleware/send.js';
 
 export interface Refusal {
   readonly status: number;

@@ -23,7 +23,7 @@ const madeEvents = new Map<string, Rules>();
 
 /** A sale that knows the rules of each event as they were when it was made. */
 export function groupCommitSale(pool: Pool, limits: Partial<SaleLimits> = {}, observer: Partial<SaleObserver> = {}): Seller {
-  const defaults = { lineMax: 20_000, lineMaxPerKey: 10_000, lineMinPerKey: 2_000, waitMs: 400, deadlineMs: 5_000 };
+  const defaults = { inProgressMax: 20_000, inProgressPerKeyMax: 10_000, inProgressPerKeyMin: 2_000, queueWaitMs: 400, deadlineMs: 5_000 };
   const batches = { batchRequestsMax: 500, batchTicketsMax: 5_000, connectionsMax: 6 };
   const events = new EventRegistry();
   const sale = createSale(pool, events, { ...defaults, ...batches, ...limits }, { ...silent, ...observer });

@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
-import { Problem } from './problems.js';
+import { Problem } from '../contract/problems.js';
 
 const windowMs = 60_000;
 /**

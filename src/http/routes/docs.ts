@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { IRouter, RequestHandler } from 'express';
 import helmet from 'helmet';
-import { openApiDocument } from './openapi.js';
+import { openApiDocument } from '../contract/openapi.js';
 import { resource } from './resource.js';
 
 const assets = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));

@@ -3,7 +3,7 @@
  * application/problem+json (RFC 9457); `code` is the stable word that machines read.
  */
 import type { ServerResponse } from 'node:http';
-import { sendJson } from './send.js';
+import { sendJson } from '../middleware/send.js';
 
 export const catalogue = {
   validation: { status: 400, title: 'The request is not well formed' },

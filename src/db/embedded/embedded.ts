@@ -7,14 +7,14 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
-import { EmbeddedError, type Place, runAs, unprivilegedAccount } from './embedded/account.js';
-import { locateBinaries } from './embedded/binaries.js';
-import { initialise } from './embedded/initdb.js';
-import { connect, inUse, keepInstanceLock, takeInstanceLock, urlOf } from './embedded/instanceLock.js';
-import { openLog, type ServerLog } from './embedded/log.js';
-import { isRunning, startChild, stopServer } from './embedded/process.js';
-import { takeOver } from './embedded/takeOver.js';
-import { keepSecret, makeDataDir, passwordFile } from './embeddedFiles.js';
+import { EmbeddedError, type Place, runAs, unprivilegedAccount } from './account.js';
+import { locateBinaries } from './binaries.js';
+import { initialise } from './initdb.js';
+import { connect, inUse, keepInstanceLock, takeInstanceLock, urlOf } from './instanceLock.js';
+import { openLog, type ServerLog } from './log.js';
+import { isRunning, startChild, stopServer } from './process.js';
+import { takeOver } from './takeOver.js';
+import { keepSecret, makeDataDir, passwordFile } from './dataDir.js';
 
 const databaseName = 'onsale';
 /** Crash recovery of a full WAL takes seconds; a start that takes longer has failed. */
