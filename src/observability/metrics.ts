@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { singleFlight } from '../concurrency/singleFlight.js';
 import type { SaleObserver } from '../sale/sale.js';
+import { refusalKinds } from '../sale/types.js';
 
 export interface Metrics {
   readonly contentType: string;
@@ -19,11 +20,7 @@ export interface Metrics {
 const knownOutcomes: readonly (Parameters<SaleObserver['outcome']>[0] | 'replayed')[] = [
   'sold',
   'replayed',
-  'sold-out',
-  'insufficient-availability',
-  'purchase-limit-exceeded',
-  'event-not-found',
-  'idempotency-key-reused',
+  ...refusalKinds,
   'overloaded',
   'outcome-unknown',
 ];

@@ -9,7 +9,8 @@
  */
 import type { Pool } from '../db/client.js';
 import { Batcher } from '../concurrency/batcher.js';
-import { type EventRow, glanceAtEvents, readEvents } from '../sql/readEvents.js';
+import type { EventRow } from '../sql/eventColumns.js';
+import { glanceAtEvents, readEvents } from '../sql/readEvents.js';
 import { Admission, type AdmissionLimits } from './admission.js';
 
 export type ReadOutcome =

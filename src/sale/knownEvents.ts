@@ -3,6 +3,7 @@
  * transaction of its own. So the first purchase of an event looks the event up, in the query that answers reads of
  * availability, and the sale begins with the rules that were found.
  */
+import { toRules } from '../sql/eventColumns.js';
 import type { Availability, ReadOutcome } from './availability.js';
 import type { EventRegistry } from './eventRegistry.js';
 import type { Sale, SaleObserver } from './sale.js';
@@ -23,10 +24,7 @@ export function ofKnownEvents(
       observer.outcome(refused.kind, false);
       return refused;
     }
-    if (found !== 'failed' && found.kind === 'found') {
-      const { revision, maxPurchaseLimit } = found.event;
-      events.learn(eventId, { revision, maxPurchaseLimit });
-    }
+    if (found !== 'failed' && found.kind === 'found') events.learn(eventId, toRules(found.event));
     return sale.sell(eventId, request, isGone);
   };
   return (eventId, request, isGone) =>

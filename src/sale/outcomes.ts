@@ -2,7 +2,7 @@
 import type { NewPurchase } from '../sql/recordPurchases.js';
 import type { Decision } from './decide.js';
 import { newId } from './ids.js';
-import { impossible, type Outcome, type Purchase, type PurchaseRequest } from './types.js';
+import type { Outcome, Purchase, PurchaseRequest, Refusal } from './types.js';
 
 export function keysOf(requests: readonly PurchaseRequest[]): string[] {
   return requests.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
@@ -37,14 +37,8 @@ export function toOutcomes(
         return { kind: 'sold', purchase: purchaseAt(decision.of), replayed: true };
       case 'recall':
         return { kind: 'sold', purchase: decision.purchase, replayed: !decision.own };
-      case 'event-not-found':
-      case 'sold-out':
-      case 'insufficient-availability':
-      case 'purchase-limit-exceeded':
-      case 'idempotency-key-reused':
-        return decision;
       default:
-        return impossible(decision);
+        return decision satisfies Refusal;
     }
   });
   if (grants !== written.size) throw new Error(`${String(grants)} requests were granted, and ${String(written.size)} purchases written`);

@@ -33,10 +33,17 @@ export interface ExistingPurchase {
   readonly idempotency: Idempotency | null;
 }
 
-/** What an operator decided about an event, as of a revision; every change increments the revision. */
-export interface Rules {
-  readonly revision: number;
+/** What an operator decides about an event. */
+export interface RuleValues {
   readonly maxPurchaseLimit: number;
+}
+
+/** A value that is not given stays as it is. */
+export type RuleChange = { readonly [rule in keyof RuleValues]?: RuleValues[rule] | undefined };
+
+/** The same as of a revision, which every change increments. */
+export interface Rules extends RuleValues {
+  readonly revision: number;
 }
 
 /** What `decide` must know of an event. */
@@ -52,6 +59,15 @@ export type Refusal =
   | { readonly kind: 'insufficient-availability'; readonly available: number }
   | { readonly kind: 'purchase-limit-exceeded'; readonly maxPurchaseLimit: number }
   | { readonly kind: 'idempotency-key-reused' };
+
+const everyRefusal: Readonly<Record<Refusal['kind'], true>> = {
+  'event-not-found': true,
+  'sold-out': true,
+  'insufficient-availability': true,
+  'purchase-limit-exceeded': true,
+  'idempotency-key-reused': true,
+};
+export const refusalKinds = Object.keys(everyRefusal) as Refusal['kind'][];
 
 /** Which bound a request met. */
 export type OverloadReason = 'draining' | 'purchases full' | 'event purchases full' | 'event loop lag' | 'too late' | 'client gone';

@@ -1,12 +1,12 @@
 import type { PrismaClient } from '../db/client.js';
-import type { EventRow } from './readEvents.js';
+import type { RuleValues } from '../sale/types.js';
+import type { EventRow } from './eventColumns.js';
 
-export interface NewEvent {
+export interface NewEvent extends RuleValues {
   /** UUIDv7 */
   readonly id: string;
   readonly name: string;
   readonly totalQuota: number;
-  readonly maxPurchaseLimit: number;
 }
 
 /** Makes an event with all of its quota available. Its times are the database's, as all times are (`dbgenerated` in the schema). */

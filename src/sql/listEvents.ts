@@ -1,5 +1,5 @@
 import type { PrismaClient } from '../db/client.js';
-import type { EventRow } from './readEvents.js';
+import type { EventRow } from './eventColumns.js';
 
 /**
  * A page of events, newest first: ids are UUIDv7, so the primary key is in the order of creation.

@@ -1,12 +1,7 @@
 import type { Queryable } from '../db/client.js';
 import { fence } from '../db/fence.js';
 import type { EventState } from '../sale/types.js';
-
-interface Row {
-  available: number;
-  revision: number;
-  maxPurchaseLimit: number;
-}
+import { stateColumns, type StateRow, toState } from './eventColumns.js';
 
 /**
  * Takes the event's row until the end of the transaction; waits for the batch that has it, up to the lock timeout.
@@ -19,12 +14,12 @@ interface Row {
  * @returns undefined when there is no such event
  */
 export async function lockEvent(tx: Queryable, eventId: string): Promise<EventState | undefined> {
-  const rows = await tx.$queryRaw<Row[]>`
-    SELECT available, revision, max_purchase_limit AS "maxPurchaseLimit"
+  const rows = await tx.$queryRaw<StateRow[]>`
+    SELECT ${stateColumns}
       FROM events
      WHERE id = ${eventId}::uuid
        FOR NO KEY UPDATE`;
-  return toState(tx, rows);
+  return stateOf(tx, rows);
 }
 
 /**
@@ -33,20 +28,17 @@ export async function lockEvent(tx: Queryable, eventId: string): Promise<EventSt
  * distributed locking", 2016: the resource itself refuses whoever comes with an older number.)
  */
 export async function lockAndFenceEvent(tx: Queryable, eventId: string): Promise<EventState | undefined> {
-  const rows = await tx.$queryRaw<Row[]>`
+  const rows = await tx.$queryRaw<StateRow[]>`
     UPDATE events
        SET revision = revision + 1
      WHERE id = ${eventId}::uuid
-    RETURNING available, revision, max_purchase_limit AS "maxPurchaseLimit"`;
-  return toState(tx, rows);
+    RETURNING ${stateColumns}`;
+  return stateOf(tx, rows);
 }
 
 /** That there is no such event is fenced: a primary that was replaced must not say it of an event that its successor sells. */
-async function toState(tx: Queryable, [row]: readonly Row[]): Promise<EventState | undefined> {
-  if (!row) {
-    await tx.$queryRaw`SELECT (${fence}) IS NOT NULL AS "isProven"`;
-    return undefined;
-  }
-  const { available, ...rules } = row;
-  return { available, rules };
+async function stateOf(tx: Queryable, [row]: readonly StateRow[]): Promise<EventState | undefined> {
+  if (row) return toState(row);
+  await tx.$queryRaw`SELECT (${fence}) IS NOT NULL AS "isProven"`;
+  return undefined;
 }

@@ -1,17 +1,6 @@
 import type { PrismaClient } from '../db/client.js';
 import { fence } from '../db/fence.js';
-
-/** An event as the API shows it. */
-export interface EventRow {
-  readonly id: string;
-  readonly name: string;
-  readonly totalQuota: number;
-  readonly available: number;
-  readonly maxPurchaseLimit: number;
-  readonly revision: number;
-  readonly createdAt: Date;
-  readonly updatedAt: Date;
-}
+import { eventColumns, type EventRow } from './eventColumns.js';
 
 type Row = (EventRow | { readonly id: null }) & { readonly isProven: boolean };
 
@@ -27,8 +16,7 @@ type Row = (EventRow | { readonly id: null }) & { readonly isProven: boolean };
 export async function readEvents(db: Pick<PrismaClient, '$queryRaw'>, ids: readonly string[]): Promise<EventRow[]> {
   const rows = await db.$queryRaw<Row[]>`
     WITH found AS MATERIALIZED (
-      SELECT id, name, total_quota AS "totalQuota", available, max_purchase_limit AS "maxPurchaseLimit", revision,
-             created_at AS "createdAt", updated_at AS "updatedAt"
+      SELECT ${eventColumns}
         FROM events
        WHERE id = ANY (${ids}::uuid[])
     )
@@ -44,8 +32,7 @@ export async function readEvents(db: Pick<PrismaClient, '$queryRaw'>, ids: reado
 /** The same, for whoever asks again for those that are missing: of them it proves nothing, and it commits nothing. */
 export async function glanceAtEvents(db: Pick<PrismaClient, '$queryRaw'>, ids: readonly string[]): Promise<EventRow[]> {
   return db.$queryRaw<EventRow[]>`
-    SELECT id, name, total_quota AS "totalQuota", available, max_purchase_limit AS "maxPurchaseLimit", revision,
-           created_at AS "createdAt", updated_at AS "updatedAt"
+    SELECT ${eventColumns}
       FROM events
      WHERE id = ANY (${ids}::uuid[])`;
 }

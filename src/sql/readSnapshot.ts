@@ -1,5 +1,6 @@
 import type { Queryable } from '../db/client.js';
 import type { EventState } from '../sale/types.js';
+import { stateColumns, type StateRow, toState } from './eventColumns.js';
 
 export interface Snapshot {
   readonly event: EventState;
@@ -7,11 +8,8 @@ export interface Snapshot {
   readonly keyKnown: boolean;
 }
 
-interface Row {
-  available: number;
-  revision: number;
-  maxPurchaseLimit: number;
-  keyKnown: boolean;
+interface Row extends StateRow {
+  readonly keyKnown: boolean;
 }
 
 /**
@@ -25,14 +23,12 @@ interface Row {
 export async function readSnapshot(db: Queryable, eventId: string, keys: readonly string[]): Promise<Snapshot | undefined> {
   const keyList = `{${keys.map((key) => JSON.stringify(key)).join()}}`;
   const [row] = await db.$queryRaw<Row[]>`
-    SELECT e.available, e.revision, e.max_purchase_limit AS "maxPurchaseLimit",
+    SELECT ${stateColumns},
            EXISTS (SELECT
                      FROM unnest(${keyList}::text[]) AS asked (key),
-                          LATERAL (SELECT FROM purchases p WHERE p.event_id = e.id AND p.idempotency_key = asked.key OFFSET 0) AS known)
+                          LATERAL (SELECT FROM purchases p WHERE p.event_id = events.id AND p.idempotency_key = asked.key OFFSET 0) AS known)
              AS "keyKnown"
-      FROM events e
-     WHERE e.id = ${eventId}::uuid`;
-  if (!row) return undefined;
-  const { available, keyKnown, ...rules } = row;
-  return { event: { available, rules }, keyKnown };
+      FROM events
+     WHERE events.id = ${eventId}::uuid`;
+  return row && { event: toState(row), keyKnown: row.keyKnown };
 }

@@ -1,5 +1,7 @@
 import type { Queryable } from '../db/client.js';
+import { Prisma } from '../generated/prisma/client.js';
 import type { Idempotency } from '../sale/types.js';
+import { mayTake } from './eventColumns.js';
 
 /** A purchase to be written, with as many ticket ids as its quantity says. */
 export interface NewPurchase {
@@ -39,7 +41,7 @@ export async function recordPurchases(
     WITH sold AS (
       UPDATE events
          SET available = available - ${ticketCount}::int, updated_at = statement_timestamp()
-       WHERE id = ${eventId}::uuid AND available >= ${ticketCount}::int AND revision = ${revision}::int
+       WHERE id = ${eventId}::uuid AND ${mayTake(Prisma.sql`${ticketCount}::int`, Prisma.sql`${revision}::int`)}
       RETURNING id
     ), bought AS (
       INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at)

@@ -1,5 +1,7 @@
 import type { Queryable } from '../db/client.js';
+import { Prisma } from '../generated/prisma/client.js';
 import type { ExistingPurchase } from '../sale/types.js';
+import { mayTake } from './eventColumns.js';
 import { type NewPurchase, toArray, toColumns } from './recordPurchases.js';
 
 /** What one event sells, by the rules of a revision. */
@@ -77,7 +79,7 @@ export async function recordUnlessKnown(db: Queryable, batches: readonly EventPu
       SELECT events.id
         FROM events, unnest(${all((_, index) => eventOf(index))}::uuid[], ${all((_, index) => `,${String(batches[index]?.revision)}`)}::int[],
                             ${all((of) => `,${String(of.ticketCount)}`)}::int[]) AS batch (event_id, revision, tickets)
-       WHERE events.id = batch.event_id AND events.available >= batch.tickets AND events.revision = batch.revision
+       WHERE events.id = batch.event_id AND ${mayTake(Prisma.sql`batch.tickets`, Prisma.sql`batch.revision`)}
        ORDER BY events.id
          FOR NO KEY UPDATE OF events
     ), new AS MATERIALIZED (

@@ -1,10 +1,8 @@
 import type { PrismaClient } from '../db/client.js';
-import type { EventRow } from './readEvents.js';
+import type { RuleChange } from '../sale/types.js';
+import { eventColumns, type EventRow, setRules } from './eventColumns.js';
 
-export interface EventChange {
-  readonly name?: string | undefined;
-  readonly maxPurchaseLimit?: number | undefined;
-}
+export type EventChange = RuleChange & { readonly name?: string | undefined };
 
 /**
  * Changes what may change. Waits for the batch that holds the row, so a lower limit binds every batch after it: a change of a
@@ -15,16 +13,14 @@ export interface EventChange {
 export async function updateEvent(
   db: Pick<PrismaClient, '$queryRaw'>,
   id: string,
-  { name, maxPurchaseLimit }: EventChange,
+  { name, ...rules }: EventChange,
 ): Promise<EventRow | undefined> {
   const rows = await db.$queryRaw<EventRow[]>`
     UPDATE events
        SET name = coalesce(${name ?? null}::text, name),
-           max_purchase_limit = coalesce(${maxPurchaseLimit ?? null}::int, max_purchase_limit),
-           revision = revision + CASE WHEN ${maxPurchaseLimit ?? null}::int IS NULL THEN 0 ELSE 1 END,
+           ${setRules(rules)},
            updated_at = statement_timestamp()
      WHERE id = ${id}::uuid
-    RETURNING id, name, total_quota AS "totalQuota", available, max_purchase_limit AS "maxPurchaseLimit", revision,
-              created_at AS "createdAt", updated_at AS "updatedAt"`;
+    RETURNING ${eventColumns}`;
   return rows[0];
 }

@@ -5,7 +5,7 @@
 import type { Pool } from '../../src/db/client.js';
 import { createAvailability } from '../../src/sale/availability.js';
 import type { Outcome, Purchase } from '../../src/sale/types.js';
-import type { EventRow } from '../../src/sql/readEvents.js';
+import type { EventRow } from '../../src/sql/eventColumns.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
 import { type Answer as HttpAnswer, buy, changeLimit, send } from '../support/client.js';

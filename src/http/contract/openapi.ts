@@ -1,6 +1,7 @@
 /** The contract as an OpenAPI 3.1 document, from the schemas that validate and the catalogue that answers. */
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
+import { refusalKinds } from '../../sale/types.js';
 import { catalogue, type ProblemCode } from './problems.js';
 import * as schemas from './schemas.js';
 
@@ -110,15 +111,7 @@ const buyerPaths: ZodOpenApiPathsObject = {
       ...body(schemas.newPurchase),
       responses: {
         ...created('The purchase, committed; with `Idempotency-Replayed: true` if the key had bought it before', schemas.purchase, bought),
-        ...refusals(
-          ...withBody,
-          'event-not-found',
-          'sold-out',
-          'insufficient-availability',
-          'purchase-limit-exceeded',
-          'idempotency-key-reused',
-          'outcome-unknown',
-        ),
+        ...refusals(...withBody, ...refusalKinds, 'outcome-unknown'),
       },
     }),
   },

@@ -3,6 +3,7 @@
  * application/problem+json (RFC 9457); `code` is the stable word that machines read.
  */
 import type { ServerResponse } from 'node:http';
+import { impossible, type Outcome } from '../../sale/types.js';
 import { sendJson } from '../middleware/send.js';
 
 export const catalogue = {
@@ -73,4 +74,40 @@ export function sendProblem(res: ServerResponse, { code, detail, members, header
   const body = { type: `urn:onsale:problem:${code}`, title, status, detail, code, request_id: requestId, ...members };
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   sendJson(res, status, body, 'application/problem+json');
+}
+
+/** An outcome of the sale as a problem. */
+export function problemOf(outcome: Exclude<Outcome, { kind: 'sold' }>): ProblemAnswer {
+  const code = outcome.kind;
+  switch (outcome.kind) {
+    case 'event-not-found':
+      return { code, detail: 'No event has this id.' };
+    case 'sold-out':
+      return { code, detail: 'Nothing is left.', members: { available_quantity: 0 } };
+    case 'insufficient-availability':
+      return {
+        code,
+        detail: `${String(outcome.available)} left; ask for no more than that.`,
+        members: { available_quantity: outcome.available },
+      };
+    case 'purchase-limit-exceeded':
+      return {
+        code,
+        detail: `One purchase has at most ${String(outcome.maxPurchaseLimit)} tickets of this event.`,
+        members: { max_purchase_limit: outcome.maxPurchaseLimit },
+      };
+    case 'idempotency-key-reused':
+      return { code, detail: 'This key already bought something else; a new request needs a new key.' };
+    case 'overloaded':
+      return { code, detail: 'Refused before it began: nothing was bought.', headers: retryAfter(outcome.retryAfterSeconds) };
+    case 'outcome-unknown':
+      return {
+        code,
+        detail: 'If you sent a key, send the same request again; else look purchase_id up later: it may still come.',
+        members: { purchase_id: outcome.purchaseId },
+        headers: retryAfter(outcome.retryAfterSeconds),
+      };
+    default:
+      return impossible(outcome);
+  }
 }

@@ -2,8 +2,8 @@
  * The shapes of the contract. What validates a request also describes it in the OpenAPI document.
  */
 import { z } from 'zod';
-import type { EventRow } from '../../sql/readEvents.js';
-import type { Purchase } from '../../sale/types.js';
+import type { EventRow } from '../../sql/eventColumns.js';
+import type { Purchase, RuleChange, RuleValues } from '../../sale/types.js';
 import { catalogue, type ProblemCode } from './problems.js';
 
 /** In any UUID notation; every id made here is a UUIDv7 in lower case. */
@@ -35,13 +35,15 @@ const wholeNumber = (min: number, max: number) =>
     .max(max, `must be at most ${String(max)}`);
 
 const totalQuota = wholeNumber(1, 10_000_000).meta({ examples: [100] });
-const maxPurchaseLimit = wholeNumber(1, 1_000).meta({ examples: [4] });
 
-export const newEvent = z.strictObject({ name, total_quota: totalQuota, max_purchase_limit: maxPurchaseLimit }).meta({ id: 'NewEvent' });
+/** The rules of an event: given when it is created, changed at any moment of a sale, and shown. */
+const rules = z.object({ max_purchase_limit: wholeNumber(1, 1_000).meta({ examples: [4] }) });
 
-export const eventChange = z
-  .strictObject({ name: name.optional(), max_purchase_limit: maxPurchaseLimit.optional() })
-  .refine((change) => Object.keys(change).length > 0, 'must name at least one of name, max_purchase_limit')
+export const newEvent = z.strictObject({ name, total_quota: totalQuota, ...rules.shape }).meta({ id: 'NewEvent' });
+
+const changeable = z.strictObject({ name, ...rules.shape }).partial();
+export const eventChange = changeable
+  .refine((change) => Object.keys(change).length > 0, `must name at least one of ${Object.keys(changeable.shape).join(', ')}`)
   .meta({ id: 'EventChange', minProperties: 1 });
 
 /**
@@ -79,7 +81,7 @@ const eventMembers = {
     .int()
     .min(0)
     .meta({ examples: [98] }),
-  max_purchase_limit: maxPurchaseLimit,
+  ...rules.shape,
   created_at: time,
   updated_at: time,
 };
@@ -120,13 +122,25 @@ export const problem = z
   })
   .meta({ id: 'Problem' });
 
+export function readRules({ max_purchase_limit: maxPurchaseLimit }: z.output<typeof newEvent>): RuleValues {
+  return { maxPurchaseLimit };
+}
+
+export function readRuleChange({ max_purchase_limit: maxPurchaseLimit }: z.output<typeof eventChange>): RuleChange {
+  return { maxPurchaseLimit };
+}
+
+function showRules({ maxPurchaseLimit }: RuleValues): z.input<typeof rules> {
+  return { max_purchase_limit: maxPurchaseLimit };
+}
+
 export function toEvent(row: EventRow): z.input<typeof event> {
   return {
     id: row.id,
     name: row.name,
     total_quota: row.totalQuota,
     available_quantity: row.available,
-    max_purchase_limit: row.maxPurchaseLimit,
+    ...showRules(row),
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
   };

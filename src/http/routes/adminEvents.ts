@@ -10,7 +10,7 @@ import { pageOfEvents } from './events.js';
 import { jsonBody } from '../middleware/jsonBody.js';
 import { Problem } from '../contract/problems.js';
 import { resource } from './resource.js';
-import { eventChange, id, newEvent, toEvent } from '../contract/schemas.js';
+import { eventChange, id, newEvent, readRuleChange, readRules, toEvent } from '../contract/schemas.js';
 import { sendJson } from '../middleware/send.js';
 import { validate } from '../middleware/validate.js';
 
@@ -21,8 +21,7 @@ const bodyBytesMax = 4_096;
 export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): void {
   const create: RequestHandler = async (req, res) => {
     const body = validate(newEvent, req.body, 'body');
-    const { name, total_quota: totalQuota, max_purchase_limit: maxPurchaseLimit } = body;
-    const event = await createEvent(db, { id: newId(), name, totalQuota, maxPurchaseLimit });
+    const event = await createEvent(db, { id: newId(), name: body.name, totalQuota: body.total_quota, ...readRules(body) });
     res.setHeader('Location', `/admin/events/${event.id}`);
     sendJson(res, 201, toEvent(event));
   };
@@ -39,8 +38,8 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
     if (typeof req.body === 'object' && req.body !== null && 'total_quota' in req.body) {
       throw new Problem('quota-fixed', 'total_quota cannot be changed; make another event.');
     }
-    const { name, max_purchase_limit: maxPurchaseLimit } = validate(eventChange, req.body, 'body');
-    sendJson(res, 200, toEvent(found(await updateEvent(db, eventId, { name, maxPurchaseLimit }), eventId)));
+    const body = validate(eventChange, req.body, 'body');
+    sendJson(res, 200, toEvent(found(await updateEvent(db, eventId, { name: body.name, ...readRuleChange(body) }), eventId)));
   };
 
   const audit: RequestHandler = async (req, res) => {

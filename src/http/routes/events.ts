@@ -3,7 +3,7 @@ import type { PrismaClient } from '../../db/client.js';
 import type { Availability } from '../../sale/availability.js';
 import { impossible } from '../../sale/types.js';
 import { listEvents } from '../../sql/listEvents.js';
-import type { EventRow } from '../../sql/readEvents.js';
+import type { EventRow } from '../../sql/eventColumns.js';
 import type { Bounded } from '../middleware/bounded.js';
 import { Problem, overloaded } from '../contract/problems.js';
 import { resource } from './resource.js';

@@ -1,14 +1,14 @@
 import type { IRouter, RequestHandler, Response } from 'express';
 import type { PrismaClient } from '../../db/client.js';
 import { newPurchaseId } from '../../sale/ids.js';
-import { impossible, type Outcome, type Purchase } from '../../sale/types.js';
+import type { Outcome, Purchase } from '../../sale/types.js';
 import type { Sale } from '../../sale/sale.js';
 import { readPurchase } from '../../sql/readPurchase.js';
 import type { Bounded } from '../middleware/bounded.js';
 import { admittedByGate, type RefuseEarly } from '../server/gate.js';
 import { idempotencyKey } from '../middleware/idempotencyKey.js';
 import { jsonBody } from '../middleware/jsonBody.js';
-import { Problem, type ProblemAnswer, retryAfter, sendProblem } from '../contract/problems.js';
+import { Problem, problemOf, sendProblem } from '../contract/problems.js';
 import type { Refusals } from '../server/refusals.js';
 import { resource } from './resource.js';
 import { id, newPurchase, toPurchase } from '../contract/schemas.js';
@@ -86,42 +86,7 @@ function answer(res: Response, outcome: Outcome): void {
     created(res, outcome.purchase);
   } else {
     // Not thrown: at the end of a sale nearly everybody is refused, and a stack trace for each costs more than the answer.
-    sendProblem(res, refusal(outcome));
-  }
-}
-
-function refusal(outcome: Exclude<Outcome, { kind: 'sold' }>): ProblemAnswer {
-  const code = outcome.kind;
-  switch (outcome.kind) {
-    case 'event-not-found':
-      return { code, detail: 'No event has this id.' };
-    case 'sold-out':
-      return { code, detail: 'Nothing is left.', members: { available_quantity: 0 } };
-    case 'insufficient-availability':
-      return {
-        code,
-        detail: `${String(outcome.available)} left; ask for no more than that.`,
-        members: { available_quantity: outcome.available },
-      };
-    case 'purchase-limit-exceeded':
-      return {
-        code,
-        detail: `One purchase has at most ${String(outcome.maxPurchaseLimit)} tickets of this event.`,
-        members: { max_purchase_limit: outcome.maxPurchaseLimit },
-      };
-    case 'idempotency-key-reused':
-      return { code, detail: 'This key already bought something else; a new request needs a new key.' };
-    case 'overloaded':
-      return { code, detail: 'Refused before it began: nothing was bought.', headers: retryAfter(outcome.retryAfterSeconds) };
-    case 'outcome-unknown':
-      return {
-        code,
-        detail: 'If you sent a key, send the same request again; else look purchase_id up later: it may still come.',
-        members: { purchase_id: outcome.purchaseId },
-        headers: retryAfter(outcome.retryAfterSeconds),
-      };
-    default:
-      return impossible(outcome);
+    sendProblem(res, problemOf(outcome));
   }
 }
 
