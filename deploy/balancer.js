@@ -29,7 +29,7 @@ export class Balancer {
   #child;
   #dir;
   #exited;
-  /** The last of what it said, for whoever has to find out what went wrong. */
+  /** The end of its output, for the message when it fails to start. */
   #said = '';
 
   /**
@@ -42,7 +42,7 @@ export class Balancer {
     this.#dir = dir;
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
     const keep = (/** @type {unknown} */ chunk) => (this.#said = (this.#said + String(chunk)).slice(-10_000));
-    // What it says on its errors' stream, it says in its log, too; but for what kept it from starting.
+    // Everything on its error stream is also in its log, except what kept it from starting.
     child.stderr?.on('data', keep);
     child.stdout?.on('data', (chunk) => {
       keep(chunk);
@@ -87,7 +87,7 @@ export class Balancer {
     return this.#child.pid;
   }
 
-  /** Resolves when it has ended, whoever ended it. @returns {Promise<unknown>} */
+  /** Resolves when it has ended, for whatever reason. @returns {Promise<unknown>} */
   get ended() {
     return this.#exited;
   }

@@ -123,7 +123,7 @@ class Company {
     await Promise.all([...this.replicas.values()].map((replica) => replica.stop()));
   }
 
-  /** For the impatient, and for an end that nobody foresaw. */
+  /** For a second Ctrl-C, and for an unexpected end. */
   kill() {
     this.stopping = true;
     this.balancer?.kill();
@@ -146,13 +146,13 @@ const messageOf = (error) => (error instanceof Error ? error.message : String(er
 async function main() {
   const count = countIn(process.argv.slice(2));
   const config = readConfig();
-  const asked = watchSignals(() => process.exit(1)); // first of all: whatever is started from here on is ended
+  const asked = watchSignals(() => process.exit(1)); // first of all: everything started from here on is ended
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   const bind = `${host.includes(':') ? `[${host}]` : host}:${config.PORT || (await freePorts(1))[0]}`;
   const haproxy = haproxyVersion();
   const database = await openDatabase(config, count, asked);
   const company = new Company({ DATABASE_URL: database.url, ADMIN_TOKEN: database.token });
-  process.on('exit', () => company.kill()); // whatever happens: nobody is left behind
+  process.on('exit', () => company.kill()); // in any case: no process is left behind
   const end = untilAsked(company, asked);
   try {
     if (haproxy !== undefined) await company.openBalancer(bind);

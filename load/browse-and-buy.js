@@ -4,7 +4,7 @@
  *     k6 run -e ADMIN_TOKEN=… load/browse-and-buy.js    RATE=100 DURATION=30s (visitors a second, ten requests each)
  */
 import { check } from 'k6';
-import { audit, buy, duration, makeEvent, newKey, readAvailability, setting } from './shop.js';
+import { audit, buy, duration, makeEvent, newKey, readAvailability, setting } from './client.js';
 
 const looks = 9;
 const quota = 10000000;

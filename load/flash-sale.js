@@ -1,11 +1,11 @@
 /**
- * Everyone at once on a small quota: exactly the quota is sold, and everybody else is told 409.
+ * Everyone at once on a small quota: exactly the quota is sold, and everybody else is answered 409.
  *
  *     k6 run -e ADMIN_TOKEN=… load/flash-sale.js        BUYERS=2000 QUOTA=100
  */
 import { check } from 'k6';
 import { Counter } from 'k6/metrics';
-import { audit, buy, makeEvent, newKey, setting } from './shop.js';
+import { audit, buy, makeEvent, newKey, setting } from './client.js';
 
 const buyers = setting('BUYERS', 2000);
 const quota = setting('QUOTA', 100);

@@ -1,6 +1,6 @@
 /**
- * Ten times what can be carried, and back: it must sell on at full speed, refuse the rest early, answer its probes and the
- * readers of other events meanwhile, and be itself again two seconds after.
+ * Ten times the load that can be served, and back: the API must sell on at full speed, refuse the rest early, answer probes and
+ * readers of other events meanwhile, and have recovered two seconds after.
  *
  *     k6 run -e ADMIN_TOKEN=… load/overload.js          CAPACITY=1000 TIMES=10 PLATEAU=60 VUS=4000 CROWD=64
  *
@@ -10,11 +10,11 @@
 import { check, sleep } from 'k6';
 import exec from 'k6/execution';
 import { Counter, Gauge } from 'k6/metrics';
-import { audit, buy, isAlive, makeEvent, newKey, percentile, readAvailability, setting } from './shop.js';
+import { audit, buy, isAlive, makeEvent, newKey, percentile, readAvailability, setting } from './client.js';
 
 const capacity = setting('CAPACITY', 1000);
 const peak = capacity * setting('TIMES', 10);
-// Fewer than the line is long, and nobody is ever refused: a VU is one buyer who waits.
+// With fewer than the bound of purchases in progress, no request is ever refused: a VU is one waiting buyer.
 const vus = setting('VUS', 4000);
 const plateau = setting('PLATEAU', 60);
 const [calm, ramp, rest] = [10, 5, 2];
@@ -65,7 +65,7 @@ export const options = {
     'http_req_duration{phase:overload,status:503}': ['p(95)<=100'],
     'http_req_duration{name:alive}': ['max<=250'],
     'http_req_duration{name:availability}': ['max<=1000'],
-    // Shown, not judged: what was really offered, and told.
+    // Shown, not judged: what was really offered, and answered.
     'http_reqs{phase:overload}': ['count>0'],
     'http_reqs{phase:overload,status:201}': ['count>0'],
     'http_reqs{phase:overload,status:503}': ['count>=0'],
@@ -90,7 +90,7 @@ export default function (events) {
   if (exec.scenario.iterationInTest % 1000 === 0) console.warn('strange: ' + answer.status + ' ' + answer.error + ' ' + answer.body);
 }
 
-/** Bought; or refused before it began, and told when to come back. @param {import('k6/http').Response} answer */
+/** Bought; or refused before it began, with the time to try again. @param {import('k6/http').Response} answer */
 function isInOrder(answer) {
   if (answer.status === 201 || answer.status === 409) return true;
   if (answer.headers['Retry-After'] === undefined) return false;
@@ -121,7 +121,7 @@ export function measureGoodput(events) {
   goodputKept.add(under / before);
 }
 
-/** One patient buyer, again and again: his p95 after the load against before it. @param {Events} events */
+/** One buyer who waits, again and again: the p95 after the load against before it. @param {Events} events */
 export function measureLatency(events) {
   /** @param {number} begin @param {number} end */
   const latency = (begin, end) => {

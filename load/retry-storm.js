@@ -1,11 +1,11 @@
 /**
- * Every client gives up too early and sends the same request with the same key again, and again: one purchase a key.
+ * Every client gives up too early and repeats the request with the same key: one purchase a key.
  *
  *     k6 run -e ADMIN_TOKEN=… load/retry-storm.js       BUYERS=500 PATIENCE_MS=20
  */
 import { check } from 'k6';
 import { Counter } from 'k6/metrics';
-import { audit, buy, makeEvent, newKey, setting } from './shop.js';
+import { audit, buy, makeEvent, newKey, setting } from './client.js';
 
 const buyers = setting('BUYERS', 500);
 const patienceMs = setting('PATIENCE_MS', 20);
@@ -28,9 +28,9 @@ export default function (eventId) {
     if (buy(eventId, 1, key, patienceMs + 'ms').status === 0) givenUp.add(1);
   }
   const [first, second] = [buy(eventId, 1, key), buy(eventId, 1, key)];
-  check(first, { 'who is patient at last is told of his purchase': (answer) => answer.status === 201 });
+  check(first, { 'a buyer who waits at last gets the purchase': (answer) => answer.status === 201 });
   check(second, {
-    'and told the same again': (answer) =>
+    'and a repeat gets the same answer': (answer) =>
       answer.status === 201 && answer.body === first.body && answer.headers['Idempotency-Replayed'] === 'true',
   });
 }

@@ -4,7 +4,7 @@
  *     k6 run -e ADMIN_TOKEN=… load/soak.js              RATE=200 DURATION=1h
  */
 import { check } from 'k6';
-import { audit, buy, duration, makeEvent, newKey, readAvailability, setting } from './shop.js';
+import { audit, buy, duration, makeEvent, newKey, readAvailability, setting } from './client.js';
 
 const arrivals = {
   executor: 'constant-arrival-rate',

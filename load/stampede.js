@@ -1,16 +1,16 @@
 /**
- * The doors open: 20,000 buyers in the first second, each on a connection of his own. Exactly the quota is sold, and
- * everybody is answered: 201, 409, or 503 with a time to come back.
+ * A sale opens: 20,000 buyers in the first second, each on a connection of its own. Exactly the quota is sold, and
+ * everybody is answered: 201, 409, or 503 with a time to try again.
  *
  *     k6 run -e ADMIN_TOKEN=… load/stampede.js          ARRIVALS=20000 QUOTA=1000
  *
- * k6, the server and what is between them need as many file descriptors (`ulimit -n`) and local ports as there are arrivals,
- * and the replicas together as many connections (CONNECTIONS_MAX); beyond that a connection is closed, which is no answer.
+ * k6, the server and any proxy between them need as many file descriptors (`ulimit -n`) and local ports as there are arrivals,
+ * and the replicas together as many connections (CONNECTIONS_MAX); beyond that a connection is closed without an answer.
  */
 import { check } from 'k6';
 import http from 'k6/http';
 import { Counter } from 'k6/metrics';
-import { audit, makeEvent, newKey, purchaseRequest, setting } from './shop.js';
+import { audit, makeEvent, newKey, purchaseRequest, setting } from './client.js';
 
 const arrivals = setting('ARRIVALS', 20000);
 const quota = setting('QUOTA', 1000);
@@ -22,8 +22,8 @@ const sold = new Counter('tickets_sold');
 const refused = new Counter('refusals');
 
 export const options = {
-  scenarios: { doors: { executor: 'per-vu-iterations', vus: Math.ceil(arrivals / perVu), iterations: 1, maxDuration: '180s' } },
-  // Who has his answer leaves, so that the audit finds a connection where they are counted.
+  scenarios: { opening: { executor: 'per-vu-iterations', vus: Math.ceil(arrivals / perVu), iterations: 1, maxDuration: '180s' } },
+  // Answered buyers disconnect, so that the audit finds a free connection.
   noConnectionReuse: true,
   batch: perVu,
   batchPerHost: perVu,

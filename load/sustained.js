@@ -4,7 +4,7 @@
  *     k6 run -e ADMIN_TOKEN=… load/sustained.js         RATE=1000 DURATION=30s
  */
 import { check } from 'k6';
-import { audit, buy, duration, makeEvent, newKey, setting } from './shop.js';
+import { audit, buy, duration, makeEvent, newKey, setting } from './client.js';
 
 export const options = {
   scenarios: {

@@ -149,9 +149,9 @@ function buy(agent, address, eventId, key) {
 
 /**
  * @param {number[]} values
- * @param {number} share from 0 to 1
+ * @param {number} fraction from 0 to 1
  */
-export function percentile(values, share) {
+export function percentile(values, fraction) {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] ?? NaN;
 }

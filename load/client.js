@@ -1,5 +1,5 @@
 /**
- * What the load scripts share: settings from the environment, an event of their own, purchases, and the audit that ends
+ * The client of the load scripts: settings from the environment, an event of their own, purchases, and the audit that ends
  * every run. Written in the JavaScript that k6 0.47 reads as well as today's (no `?.`, `??` or object spread).
  */
 import { check, fail } from 'k6';
@@ -77,15 +77,15 @@ export function buy(eventId, quantity, key, timeout) {
   return http.post(request.url, request.body, request.params);
 }
 
-/** The probe of whoever restarts what does not answer. */
+/** The liveness probe. */
 export function isAlive() {
   return http.get(operations + '/healthz', { tags: { name: 'alive' } });
 }
 
-/** @param {number[]} values @param {number} share such as 0.95 */
-export function percentile(values, share) {
+/** @param {number[]} values @param {number} fraction such as 0.95 */
+export function percentile(values, fraction) {
   const sorted = values.slice().sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] || 0;
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] || 0;
 }
 
 /** @param {string} eventId */
