@@ -1,47 +1,47 @@
 /**
- * The error catalogue: everything that can go wrong for a client, in one table. Every error body is
- * application/problem+json (RFC 9457); `code` is the stable word that machines read.
+ * The error catalogue: every error that a client can receive, in one table. Every error body is
+ * application/problem+json (RFC 9457); `code` is the stable identifier for programs.
  */
 import type { ServerResponse } from 'node:http';
 import { sendJson } from '../middleware/send.js';
 
 export const catalogue = {
   validation: { status: 400, title: 'The request is not well formed' },
-  unauthorized: { status: 401, title: 'This needs the admin token' },
+  unauthorized: { status: 401, title: 'The admin token is required' },
   'not-found': { status: 404, title: 'There is nothing at this path' },
-  'event-not-found': { status: 404, title: 'There is no such event' },
-  'purchase-not-found': { status: 404, title: 'This event has no such purchase' },
-  'method-not-allowed': { status: 405, title: 'This path does not take that method' },
+  'event-not-found': { status: 404, title: 'The event does not exist' },
+  'purchase-not-found': { status: 404, title: 'The event has no such purchase' },
+  'method-not-allowed': { status: 405, title: 'The path does not support this method' },
   'sold-out': { status: 409, title: 'The event is sold out' },
-  'insufficient-availability': { status: 409, title: 'Fewer tickets are left than were asked for' },
+  'insufficient-availability': { status: 409, title: 'Fewer tickets are left than requested' },
   'body-too-large': { status: 413, title: 'The request body is too large' },
   'unsupported-media-type': { status: 415, title: 'The request body must be JSON in UTF-8' },
-  'purchase-limit-exceeded': { status: 422, title: 'More tickets than one purchase may have' },
-  'idempotency-key-reused': { status: 422, title: 'The idempotency key was used for another request' },
-  'quota-fixed': { status: 422, title: 'The quota of an event is fixed when it is made' },
+  'purchase-limit-exceeded': { status: 422, title: 'The quantity exceeds the limit of one purchase' },
+  'idempotency-key-reused': { status: 422, title: 'The idempotency key was used for a different request' },
+  'quota-fixed': { status: 422, title: 'The quota of an event cannot be changed' },
   'rate-limited': { status: 429, title: 'Too many requests from one client' },
-  'internal-error': { status: 500, title: 'Something is broken here' },
+  'internal-error': { status: 500, title: 'Internal error' },
   overloaded: { status: 503, title: 'Not now: nothing happened, try again' },
   'outcome-unknown': { status: 503, title: 'It is not known whether this happened' },
-  'not-ready': { status: 503, title: 'This replica does not serve at the moment' },
+  'not-ready': { status: 503, title: 'The replica is not ready' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ProblemCode = keyof typeof catalogue;
 
 export interface ProblemExtras {
-  /** Members of the body beside the standard ones. */
+  /** Body members in addition to the standard ones. */
   readonly members?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** One error as a client sees it. */
+/** One error as a client receives it. */
 export interface ProblemAnswer extends ProblemExtras {
   readonly code: ProblemCode;
-  /** One sentence for a person: what happened, or what to do about it. */
+  /** One sentence for people: what happened, or what to do about it. */
   readonly detail: string;
 }
 
-/** An error that is thrown where a handler cannot go on; the error handler answers with it. */
+/** An error that a handler throws; the error handler sends it as the answer. */
 export class Problem extends Error implements ProblemAnswer {
   override readonly name = 'Problem';
   readonly members: Readonly<Record<string, unknown>>;
@@ -58,7 +58,7 @@ export class Problem extends Error implements ProblemAnswer {
   }
 }
 
-/** A refusal that says when to come back. */
+/** A refusal that tells the client when to retry. */
 export function overloaded(detail: string, retryAfterSeconds: number): Problem {
   return new Problem('overloaded', detail, { headers: retryAfter(retryAfterSeconds) });
 }
