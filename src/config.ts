@@ -1,6 +1,6 @@
 /**
- * The environment, read once. Every limit that an operator may set is a line here: its default, its unit (last in the
- * name) and its reason. The relations between limits are asserted at start; a wrong value stops it with one sentence.
+ * The environment, read once. Every limit that an operator can set is declared here with its default, its unit (last in the
+ * name) and its reason. The relations between limits are asserted at start; a wrong value stops the process with one sentence.
  */
 import { z } from 'zod';
 
@@ -10,114 +10,126 @@ const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(3_
 const environment = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
   HOST: z.string().min(1).optional(),
-  /** Where /healthz, /readyz and /metrics are, and nothing else; 0 picks a free port and prints it. Unset: on PORT, with the buyers. */
+  /** A separate port that serves only /healthz, /readyz and /metrics; 0 picks a free port and prints it. Unset: they are on PORT. */
   OPERATIONS_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must start with postgresql://')
-    .refine((url) => URL.canParse(url), 'is no URL; its port must be a number, and what is special in its password written as %XX')
+    .refine(
+      (url) => URL.canParse(url),
+      'is not a valid URL; its port must be a number, and special characters in its password must be written as %XX',
+    )
     .optional(),
   ADMIN_TOKEN: z
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters')
     .optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
-  /** Where the embedded Postgres keeps its data; unset: .onsale in the checkout (as root: below /var/lib/onsale). */
+  /** The data directory of the embedded Postgres. Unset: .onsale in the checkout (as root: a directory below /var/lib/onsale). */
   EMBEDDED_DATA_DIR: z.string().min(1).optional(),
-  /** Off: neither /docs nor /openapi.json is served, for whoever does not want to publish them. */
+  /** Off: the replica serves neither /docs nor /openapi.json, for operators who do not want to publish them. */
   DOCS: z.enum(['on', 'off']).default('on'),
 
-  // --- connections: what Postgres sees from one replica, never more -----------------------------------------------
-  /** Sale transactions at once: two fast, two locked, one that reads snapshots, one that waits for rows that other sessions hold. */
+  // --- connections of one replica to Postgres -----------------------------------------------------------------------
+  /**
+   * Concurrent sale transactions. Of the default, two are for the fast path, two for the locked path, one for the snapshot path,
+   * and one for waiting on rows that other sessions keep locked.
+   */
   SALE_CONNECTIONS_MAX: z.coerce.number().int().min(4).max(100).default(6),
-  /** Availability reads are coalesced, so that two queries serve everybody; look-ups and lists have one each, beside one of those. */
+  /** Availability reads are coalesced, so two queries at a time serve all of them. Look-ups and lists may use one connection each. */
   READ_CONNECTIONS_MAX: z.coerce.number().int().min(3).max(100).default(3),
-  /** A share of its own: a storm of buyers must not lock the admin and the readiness probe out. */
+  /** The admin has a pool of its own, so that a flash sale cannot lock it out. */
   ADMIN_CONNECTIONS_MAX: count(2, 100),
 
   // --- batches --------------------------------------------------------------------------------------------------
-  /** Requests that one transaction may carry; at the speed of the HTTP layer a batch rarely reaches it. */
+  /** Requests in one transaction. At the speed of the HTTP layer a batch rarely reaches this limit. */
   BATCH_REQUESTS_MAX: count(500, 10_000),
-  /** Tickets that one transaction may carry, so that it stays far from the statement timeout. One purchase has up to 1,000. */
+  /** Tickets in one transaction, so that it stays far below the statement timeout. One purchase has up to 1,000. */
   BATCH_TICKETS_MAX: z.coerce.number().int().min(1_000).max(1_000_000).default(5_000),
 
-  // --- the line -------------------------------------------------------------------------------------------------
-  /** Purchases admitted and not yet answered, of all events: bounds the memory of the process. */
+  // --- requests in progress ---------------------------------------------------------------------------------------
+  /** Purchases admitted and not yet answered, for all events together. It bounds the memory of the process. */
   PURCHASES_IN_PROGRESS_MAX: count(20_000, 1_000_000),
-  /** The same for one event, so that a stormed one leaves room for the others. */
+  /** The same for one event, so that one popular event leaves room for the others. */
   EVENT_PURCHASES_IN_PROGRESS_MAX: count(10_000, 1_000_000),
-  /** However slow the pace, so many are let in for one event: a crowd for a small quota gets its answers, not a refusal to look. */
+  /**
+   * Purchases admitted for one event however low the throughput is. With this floor, a crowd at an event with a small quota gets real
+   * answers (sold, or sold out) instead of `overloaded`.
+   */
   EVENT_PURCHASES_IN_PROGRESS_MIN: count(2_000, 1_000_000),
-  /** Between those two the line may be as long as is served in this time, by the pace of late: the wait of the last in it. */
+  /** Between the two limits above, an event admits what recent throughput serves in this time: the longest expected wait. */
   QUEUE_WAIT_MS: milliseconds(300),
   /** Availability reads admitted and not yet answered. */
   READS_IN_PROGRESS_MAX: count(20_000, 1_000_000),
 
-  /** Look-ups of purchases under way; each needs a connection of the reads for a moment. */
+  /** Look-ups of purchases in progress. Each needs a connection of the read pool for a moment. */
   LOOKUPS_IN_PROGRESS_MAX: count(1_000, 100_000),
-  /** The same for lists of events, apart: whoever was told `outcome-unknown` must be able to look beside a flood of them. */
+  /** Lists of events in progress. Separate from look-ups: after `outcome-unknown` a buyer must get through a flood of list requests. */
   LISTS_IN_PROGRESS_MAX: count(1_000, 100_000),
-  /** Requests of the admin under way. */
+  /** Admin requests in progress. */
   ADMIN_IN_PROGRESS_MAX: count(1_000, 100_000),
-  /** Answers of /docs and /openapi.json under way, each for a second at least: four people may open the page in one second. */
+  /** Answers of /docs and /openapi.json in progress, each counted for at least a second. Four people can open the page in one second. */
   DOCS_IN_PROGRESS_MAX: count(20, 10_000),
 
   // --- clients --------------------------------------------------------------------------------------------------
-  /** Open connections; idle ones cost some kilobytes. The process needs as many file descriptors, and some more. */
+  /** Open client connections; an idle one costs some kilobytes. The process needs a few more file descriptors than this. */
   CONNECTIONS_MAX: count(15_000, 1_000_000),
   /**
-   * Open connections of one address (with IPv6: of one /56); 0: no bound. Unset, it is an eighth of CONNECTIONS_MAX: one machine
-   * cannot hold them all, and a company or a campus behind one address still has 1,875. The machine's own addresses
-   * (127.0.0.0/8, ::1) have four fifths, because they belong to a proxy beside the replica or to a benchmark. Where a
-   * proxy is trusted (TRUST_PROXY_HOPS) there is no bound unless it is set: every connection comes from the proxy.
+   * Open connections from one address (IPv6: one /56); 0: no limit. Unset, it is an eighth of CONNECTIONS_MAX: one machine
+   * cannot hold all of them, and a company or a campus behind one address still has 1,875. Loopback addresses
+   * (127.0.0.0/8, ::1) get four fifths, because they belong to a proxy beside the replica or to a benchmark. Where a
+   * proxy is trusted (TRUST_PROXY_HOPS), unset means no limit, because every connection comes from the proxy.
    */
   CONNECTIONS_PER_ADDRESS_MAX: z.coerce.number().int().min(0).max(1_000_000).optional(),
-  /** Open connections to OPERATIONS_PORT: a few probes and scrapes at a time. */
+  /** Open connections to OPERATIONS_PORT. Probes and scrapes need only a few. */
   OPERATIONS_CONNECTIONS_MAX: count(100, 10_000),
-  /** Requests of one address; 0: any number, because a load balancer knows better. Counted by each replica for itself. */
+  /** Requests per minute from one address, counted by each replica separately. 0: no limit, because a load balancer limits better. */
   CLIENT_REQUESTS_PER_MINUTE_MAX: z.coerce.number().int().min(0).max(1_000_000).default(0),
-  /** Proxies in front that append the client's address to X-Forwarded-For. One more than there are lets clients choose their address. */
+  /** The exact number of proxies that append to X-Forwarded-For. If it is too high, clients can choose their own address. */
   TRUST_PROXY_HOPS: z.coerce.number().int().min(0).max(10).default(0),
-  /** A refusal costs the event loop half of a purchase; so much is left for them: whoever comes faster waits for his refusal. */
+  /** A refusal costs the event loop half as much as a purchase. Refusals beyond this rate are delayed. */
   REFUSALS_PER_SECOND_MAX: count(3_000, 1_000_000),
-  /** Every request waits for the event loop; when it is later than this, nobody is let in beyond the next batch. */
+  /** Every request waits for the event loop. While its lag exceeds this, an event admits no more than fit into its next batch. */
   EVENT_LOOP_LAG_MAX_MS: milliseconds(1_000),
 
-  // --- deadlines: one ladder, each step inside the next -----------------------------------------------------------
-  /** Waiting for the event's row, held by another replica's batch for a few milliseconds. */
+  // --- deadlines; their order is asserted below -------------------------------------------------------------------
+  /** Waiting for an event's row lock, which a batch of another replica holds for a few milliseconds. */
   LOCK_TIMEOUT_MS: milliseconds(1_000),
-  /** One statement of a sale or a read. */
+  /** One statement, of a sale or of a read. */
   STATEMENT_TIMEOUT_MS: milliseconds(2_000),
-  /** A whole sale transaction (Postgres 17 and newer), and any session left idle inside one (all versions). */
+  /** A whole sale transaction (Postgres 17 and newer), and a session that is idle in a transaction (all versions). */
   TRANSACTION_TIMEOUT_MS: milliseconds(3_000),
-  /** A reply that did not come by then never will: the socket is destroyed, because nothing else ends a silent one. */
+  /** Waiting for a reply from Postgres. After it the socket is destroyed, because nothing else ends a silent connection. */
   CLIENT_DEADLINE_MS: milliseconds(4_000),
-  /** A buyer's request from admission to its answer. */
+  /** A purchase request, from admission to its answer. */
   PURCHASE_DEADLINE_MS: milliseconds(5_000),
-  /** A whole HTTP request, from its first byte to its last: cuts off clients that send slowly. */
+  /** Receiving a whole HTTP request, from its first byte to its last. It cuts off clients that send slowly. */
   REQUEST_TIMEOUT_MS: milliseconds(10_000),
   /**
-   * How old an answer may be that rests on a read, if a failover happened meanwhile: so often a connection in use proves by a tiny
-   * commit that its server is the primary. Shorter than any cluster takes to notice that its primary is gone, and then no such answer is given.
+   * How stale a read may be after a failover. A connection in use proves this often, with a tiny commit, that its server is still
+   * the primary. Keep it shorter than the failover detection of the cluster: then no stale read is ever returned.
    */
   READ_FENCE_MS: milliseconds(500),
-  /** Where the standby is asynchronous, that commit proves nothing. A connection is replaced at this age, and follows the address. */
+  /**
+   * With an asynchronous standby that commit proves nothing. So a connection is replaced at this age, and the replacement reaches
+   * whichever server the address then points to.
+   */
   CONNECTION_AGE_MAX_MS: milliseconds(60_000),
-  /** Opening a connection to Postgres; shorter than Prisma's wait, so that a request that gave up opens nothing later. */
+  /** Opening a connection to Postgres. Shorter than Prisma's wait, so that an abandoned request opens no connection later. */
   CONNECT_TIMEOUT_MS: milliseconds(1_500),
-  /** Counting the tickets of an event with ten million of them takes a few seconds. */
+  /** An audit: counting the tickets of an event with ten million of them takes a few seconds. */
   AUDIT_TIMEOUT_MS: milliseconds(30_000),
-  /** A connection on which nothing moves while a request is under way: a client that does not read its answer. */
+  /** A connection without traffic while a request is in progress, such as one whose client does not read its answer. */
   SOCKET_TIMEOUT_MS: milliseconds(60_000),
-  /** A complete answer that its client has not taken by then is dropped with its connection; the largest, 1.7 MB, needs 60 kB/s. */
+  /** The time a client has to read a complete answer; then its connection is closed. The largest answer, 1.7 MB, needs 60 kB/s. */
   ANSWER_TAKEN_TIMEOUT_MS: milliseconds(30_000),
-  /** An idle connection of a client; longer than a load balancer's (usually 60 s), or its next request meets a closed one. */
+  /** An idle client connection. Longer than the load balancer's timeout (usually 60 s), or it reuses a connection just closed here. */
   KEEP_ALIVE_TIMEOUT_MS: milliseconds(75_000),
-  /** After SIGTERM: how long to go on listening while not ready, so that a load balancer looks elsewhere first. */
+  /** After SIGTERM the replica is not ready and listens for this long, so that load balancers stop sending to it first. */
   DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(0),
 });
 
-/** Pairs that must stay in this order; the smaller one could otherwise never take effect. */
+/** In each pair the first must be less than the second; otherwise the first could never take effect. */
 const ladder = [
   ['LOCK_TIMEOUT_MS', 'STATEMENT_TIMEOUT_MS'],
   ['STATEMENT_TIMEOUT_MS', 'TRANSACTION_TIMEOUT_MS'],
@@ -147,14 +159,14 @@ const checked = environment.superRefine((env, context) => {
     context.addIssue({ code: 'custom', path: ['ADMIN_TOKEN'], message: 'is required when DATABASE_URL is set' });
   }
   if (env.OPERATIONS_PORT === env.PORT && env.PORT !== 0) {
-    const message = `(${String(env.PORT)}) must be another port than PORT; unset, probes and metrics are on PORT`;
+    const message = `(${String(env.PORT)}) must differ from PORT; unset, probes and metrics are on PORT`;
     context.addIssue({ code: 'custom', path: ['OPERATIONS_PORT'], message });
   }
 });
 
 const [shareOfOneAddress, shareOfLoopback] = [1 / 8, 4 / 5];
 
-/** Defaults that depend on other settings. */
+/** Fills in the defaults that depend on other settings. */
 const complete = checked.transform((env) => {
   const given = env.CONNECTIONS_PER_ADDRESS_MAX;
   const bound = (share: number) => given ?? (env.TRUST_PROXY_HOPS > 0 ? 0 : Math.ceil(env.CONNECTIONS_MAX * share));
@@ -163,7 +175,7 @@ const complete = checked.transform((env) => {
 
 export type Config = Readonly<z.infer<typeof complete>>;
 
-/** The message names the variable; the process prints it alone and ends. */
+/** A wrong setting. The message names the variable; the process prints only the message and exits. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -195,9 +207,11 @@ function describe(issue: z.core.$ZodIssue): string {
   }
 }
 
-/** The one setting that migrating needs. @throws ConfigError */
+/** The one setting that a migration needs. @throws ConfigError */
 export function readMigrationUrl(env: NodeJS.ProcessEnv = process.env): string {
   const result = environment.shape.DATABASE_URL.safeParse(env['DATABASE_URL'] === '' ? undefined : env['DATABASE_URL']);
   if (result.data !== undefined) return result.data;
-  throw new ConfigError('DATABASE_URL must be set to migrate, and start with postgresql://; the embedded Postgres migrates itself.');
+  throw new ConfigError(
+    'To migrate, set DATABASE_URL; it must start with postgresql://. The embedded Postgres is migrated when it starts.',
+  );
 }

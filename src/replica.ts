@@ -1,4 +1,4 @@
-/** From a configuration to a replica that serves: its pools, its sale, its app. Opens no connection and no port. */
+/** Builds a replica from a configuration: its pools, its sale, its application. Opens no connection and no port. */
 import type { Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
@@ -23,15 +23,15 @@ import { createSale } from './sale/sale.js';
 
 export interface Replica {
   readonly app: Express;
-  /** Serves the application behind its gate, on a bounded number of connections. Does not listen yet. */
+  /** Serves the application behind its gate, on a bounded number of connections. It does not listen yet. */
   readonly createServer: (options?: ServerOptions) => Server;
-  /** Serves probes and metrics alone, on connections of its own: for OPERATIONS_PORT. Does not listen yet. */
+  /** Serves only probes and metrics, for OPERATIONS_PORT, with its own connection limit. It does not listen yet. */
   readonly createOperationsServer: (options?: ServerOptions) => Server;
-  /** Answers that are owed to clients. */
+  /** Answers that clients are still owed. */
   readonly unanswered: Iterable<ServerResponse>;
   readonly readiness: Readiness;
   readonly log: Logger;
-  /** Refuses new purchases, serves those that were admitted, closes the connections. */
+  /** Refuses further purchases, serves those already admitted, and closes the database connections. */
   close(): Promise<void>;
 }
 
@@ -67,11 +67,11 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     limits: appLimits(config),
   });
   const gate = createGate(refuseEarly, refusals, neverHtml(app, log, refusals));
-  metrics.gauge('onsale_refusals_waiting', 'Refusals that wait to be sent', () => refusals.waiting);
+  metrics.gauge('onsale_refusals_waiting', 'Refusals waiting to be sent', () => refusals.waiting);
   metrics.gauge('onsale_queue_requests', 'Purchase requests waiting in queues for a batch', () => sale.waiting);
   metrics.gauge('onsale_purchases_in_progress', 'Purchase requests admitted and not yet answered', () => sale.inProgress);
   metrics.gauge('onsale_batches_running', 'Batches running', () => sale.batchesRunning);
-  metrics.gauge('onsale_event_loop_lag_seconds', 'How late the event loop is', () => lag.lagMs() / 1000);
+  metrics.gauge('onsale_event_loop_lag_seconds', 'Event-loop lag', () => lag.lagMs() / 1000);
   watchPools(metrics, pools);
 
   return {
@@ -101,14 +101,14 @@ function serveBuyers(config: Config, gate: Gate, app: Express, metrics: Metrics,
   const open = limitConnections(server, limits, (reason, address) => {
     metrics.refused(reason);
     if (reason !== 'address connections full' || warned) return;
-    warned = true; // once: there may be thousands a second
-    log.warn({ address }, 'one address has all the connections that it may have; if it is a proxy, set TRUST_PROXY_HOPS');
+    warned = true; // once, because there may be thousands a second
+    log.warn({ address }, 'an address has reached its connection limit; if it is a proxy, set TRUST_PROXY_HOPS');
   });
-  metrics.gauge('onsale_http_connections', 'Open connections of clients', open);
+  metrics.gauge('onsale_http_connections', 'Open client connections', open);
   return server;
 }
 
-/** Against malformed requests, and clients that half close or do not take their answers. */
+/** Handles malformed requests, half-closed connections, and clients that do not read their answers. */
 function protect(server: Server, gate: Gate, config: Config): void {
   answerUnparsed(server, gate.owedTo);
   probeHalfClosed(server, gate.owedTo);
@@ -116,7 +116,7 @@ function protect(server: Server, gate: Gate, config: Config): void {
 }
 
 function serveOperations(config: Config, app: Express, metrics: Metrics, log: Logger, options?: ServerOptions): Server {
-  // Nothing is refused here, but the gate also bounds pipelining and knows which answers are owed.
+  // The gate refuses nothing here, but it also bounds pipelining and tracks the answers that are owed.
   const gate = createGate(() => false, { forget: () => undefined }, neverHtml(app, log));
   const server = createExpressServer(app, gate.listener, options);
   protect(server, gate, config);
@@ -129,7 +129,7 @@ function serveOperations(config: Config, app: Express, metrics: Metrics, log: Lo
 
 function appLimits(config: Config): AppLimits {
   const waitMs = config.CONNECT_TIMEOUT_MS;
-  // Of the pool's connections one is left for availability and readiness, and the others are shared out.
+  // One connection of the pool is left for availability and readiness; look-ups and lists get half of the others each.
   const atOnceMax = Math.floor((config.READ_CONNECTIONS_MAX - 1) / 2);
   return {
     lookups: { inProgressMax: config.LOOKUPS_IN_PROGRESS_MAX, atOnceMax, waitMs },
@@ -159,10 +159,10 @@ function readLimits(config: Config) {
   return {
     inProgressMax,
     inProgressPerKeyMax: inProgressMax,
-    inProgressPerKeyMin: inProgressMax, // a query answers any number of them, so their throughput says nothing
+    inProgressPerKeyMin: inProgressMax, // one query answers any number of reads, so their throughput is not a bound
     queueWaitMs: config.QUEUE_WAIT_MS,
     deadlineMs: config.PURCHASE_DEADLINE_MS,
-    queriesInFlightMax: config.READ_CONNECTIONS_MAX - 1, // more would take a list's or a look-up's connection, and make each query smaller
+    queriesInFlightMax: config.READ_CONNECTIONS_MAX - 1, // more would take the connections of lists and look-ups, and coalesce fewer reads
     batchReadsMax: config.BATCH_REQUESTS_MAX,
   };
 }
@@ -174,13 +174,13 @@ function watchPools(metrics: Metrics, pools: Pools): void {
     Object.fromEntries(Object.entries(pools).map(([name, pool]) => [name, read(pool)]));
   metrics.gauges(
     'onsale_connections_in_use',
-    'Connections to Postgres with something to do',
+    'Connections to Postgres in use',
     'pool',
     each((pool) => pool.inUse()),
   );
   metrics.gauges(
     'onsale_connections_max',
-    'Connections to Postgres that there may be',
+    'Limit of connections to Postgres',
     'pool',
     each((pool) => pool.connectionsMax),
   );

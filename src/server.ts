@@ -1,8 +1,7 @@
 /**
- * The process: config → database → sale → app → listen; on SIGTERM, SIGINT or SIGHUP: stop, drain, close, and while it
- * starts: end what was started. What listens on OPERATIONS_PORT goes on answering until the process ends: probes must hear
- * that it lives and is not ready.
- * With the argument `migrate` it brings the database of DATABASE_URL up to date and ends.
+ * The process: config → database → replica → listen. On SIGTERM, SIGINT or SIGHUP it stops, drains and closes; if it is still
+ * starting, it ends what it has started. The server on OPERATIONS_PORT answers until the process exits, so that probes see a
+ * process that is alive and not ready. With the argument `migrate` it migrates the database of DATABASE_URL and exits.
  */
 import type { Server } from 'node:http';
 import type { Server as Acceptor } from 'node:net';
@@ -23,14 +22,15 @@ interface Database {
   readonly embedded: Embedded | undefined;
 }
 
-/** The kernel keeps connections that come faster than they are accepted; at a sale's opening they all come at once. */
+/** The kernel queues connections that arrive faster than they are accepted. When a sale opens, thousands arrive at once. */
 const backlog = 4_096;
 /**
- * Beside the server itself. A lone connection wakes them all, for 0.2 ms of an idle processor; of many that arrive together
- * each takes one. Beside full load, 1,000 connections that all came at once were answered within 5 s with none of these
- * (when the load had ended), 0.7 s with 31, and a probe that came with 4,000 within 0.8 s with 31, 0.3 s with 127.
+ * Acceptors in addition to the server itself. A single connection wakes all of them, which takes 0.2 ms of an idle processor; when
+ * many arrive together, each acceptor takes one. Under full load, 1,000 simultaneous connections were answered within 5 s without
+ * extra acceptors (after the load had ended) and 0.7 s with 31; a probe that arrived with 4,000 connections was answered within 0.8 s
+ * with 31, and 0.3 s with 127.
  */
-const acceptorsMore = 63;
+const extraAcceptors = 63;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -42,22 +42,22 @@ async function main(): Promise<void> {
     return;
   }
   const config = readConfig();
-  const asked = watchSignals(() => process.exit(1)); // first of all: whatever is started from here on is ended
-  const database = await openDatabase(config, asked);
+  const stopping = watchSignals(() => process.exit(1)); // first, so that a signal ends everything that is started from here on
+  const database = await openDatabase(config, stopping);
   const replica = createReplica(config, database.url, database.adminToken);
   try {
-    await unlessAsked(asked, untilAnswered(replica)); // so that whoever reads the banner can buy
+    await unlessAsked(stopping, untilDatabaseAnswers(replica)); // before the greeting, so that its commands work at once
     const server = await listen(replica.createServer, config, 'PORT');
     const acceptors = accept(server, replica);
     const drained = async (cutOffMs: number) => drain(server, cutOffMs, replica.unanswered, await acceptors);
-    onceAsked(asked, drained, config, replica, database.embedded);
+    onStop(stopping, drained, config, replica, database.embedded);
     const operations =
       config.OPERATIONS_PORT === undefined ? undefined : await listen(replica.createOperationsServer, config, 'OPERATIONS_PORT');
     await acceptors;
     const address = addressOf(server);
     const operationsAddress = operations && addressOf(operations);
-    const madeToken = config.ADMIN_TOKEN === undefined ? database.adminToken : undefined;
-    if (database.embedded) greet(address, config.DOCS === 'on', operationsAddress, madeToken, database.embedded);
+    const generatedToken = config.ADMIN_TOKEN === undefined ? database.adminToken : undefined;
+    if (database.embedded) greet(address, config.DOCS === 'on', operationsAddress, generatedToken, database.embedded);
     else replica.log.info({ address, operations_address: operationsAddress }, 'listening');
     await untilReady(replica);
   } catch (error) {
@@ -74,13 +74,13 @@ async function migrateOnly(url: string): Promise<void> {
   say(applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The database is up to date.');
 }
 
-async function openDatabase(config: Config, asked: AbortSignal): Promise<Database> {
+async function openDatabase(config: Config, stopping: AbortSignal): Promise<Database> {
   if (config.DATABASE_URL !== undefined) {
     return { url: config.DATABASE_URL, adminToken: config.ADMIN_TOKEN ?? '', embedded: undefined };
   }
-  const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR, signal: asked });
+  const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR, signal: stopping });
   try {
-    await unlessAsked(asked, migrate(embedded.url));
+    await unlessAsked(stopping, migrate(embedded.url));
     return { url: embedded.url, adminToken: config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, adminTokenFile), embedded };
   } catch (error) {
     await embedded.stop();
@@ -88,7 +88,7 @@ async function openDatabase(config: Config, asked: AbortSignal): Promise<Databas
   }
 }
 
-/** @param variable the setting that has the port */
+/** @param variable the setting that names the port */
 async function listen(create: Replica['createServer'], config: Config, variable: 'PORT' | 'OPERATIONS_PORT'): Promise<Server> {
   const port = config[variable];
   const server = create({
@@ -112,7 +112,7 @@ async function listen(create: Replica['createServer'], config: Config, variable:
 
 async function accept(server: Server, { log }: Replica): Promise<Acceptor[]> {
   try {
-    return await addAcceptors(server, acceptorsMore, backlog);
+    return await addAcceptors(server, extraAcceptors, backlog);
   } catch (error) {
     log.warn({ err: error }, 'new connections will be accepted slowly under load');
     return [];
@@ -126,59 +126,59 @@ function addressOf(server: Server): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${String(address.port)}`;
 }
 
-/** @param madeToken undefined: it is that of ADMIN_TOKEN, the operator's secret, which must not appear on a terminal or in its log */
+/** @param generatedToken the generated token; undefined if ADMIN_TOKEN is set, because the operator's secret must not be printed */
 function greet(
   address: string,
   documented: boolean,
   operationsAddress: string | undefined,
-  madeToken: string | undefined,
+  generatedToken: string | undefined,
   { dataDir }: Embedded,
 ): void {
   const docs = documented ? `, its API at ${address}/docs` : '';
   const operations = operationsAddress === undefined ? '' : `\nIts probes and metrics are on ${operationsAddress}`;
-  const header = madeToken === undefined ? '"Authorization: Bearer $ADMIN_TOKEN"' : `'Authorization: Bearer ${madeToken}'`;
+  const header = generatedToken === undefined ? '"Authorization: Bearer $ADMIN_TOKEN"' : `'Authorization: Bearer ${generatedToken}'`;
   say(`
 onsale is on ${address}${docs}${operations}
 It keeps its data in ${dataDir}
-The admin token is ${madeToken ?? 'that of ADMIN_TOKEN'}
+The admin token is ${generatedToken ?? 'that of ADMIN_TOKEN'}
 
-Make an event of 100 tickets, at most 4 a purchase:
+Create an event with 100 tickets and at most 4 per purchase:
 
   curl -s ${address}/admin/events -H ${header} \\
     -H 'Content-Type: application/json' -d '{"name":"First night","total_quota":100,"max_purchase_limit":4}'
 
-Buy two, with the id that this answered:
+Buy two tickets, with the id from the answer:
 
   curl -s ${address}/events/EVENT_ID/purchases -H 'Content-Type: application/json' \\
     -H 'Idempotency-Key: a-key-of-your-own-choice' -d '{"quantity":2}'
 `);
 }
 
-/** The first connections may take longer than a probe is patient. */
-async function untilAnswered({ readiness }: Replica): Promise<void> {
+/** Opening the first connections may take longer than one readiness check waits. */
+async function untilDatabaseAnswers({ readiness }: Replica): Promise<void> {
   for (let attempt = 0; attempt < 10; attempt += 1) {
     const state = await readiness.check();
     if (state.ready || readiness.schemaKnown()) return;
   }
 }
 
-/** The schema may be behind for a while, when the replica starts before the migration has run. */
+/** Logs why the replica is not ready until it is. The schema may be behind if the replica starts before the migration has run. */
 async function untilReady({ readiness, log }: Replica): Promise<void> {
-  let told = '';
+  let reported = '';
   for (;;) {
     const state = await readiness.check();
     if (state.ready) {
-      if (told !== '') log.info('ready');
+      if (reported !== '') log.info('ready');
       return;
     }
-    if (state.reason !== told) log.warn({ reason: state.reason }, 'not ready');
-    told = state.reason;
+    if (state.reason !== reported) log.warn({ reason: state.reason }, 'not ready');
+    reported = state.reason;
     await pause(500, undefined, { ref: false });
   }
 }
 
-function onceAsked(
-  asked: AbortSignal,
+function onStop(
+  stopping: AbortSignal,
   drained: (cutOffMs: number) => Promise<void>,
   config: Config,
   replica: Replica,
@@ -187,14 +187,14 @@ function onceAsked(
   const stop = async (): Promise<void> => {
     replica.readiness.drain();
     await pause(config.DRAIN_DELAY_MS);
-    // Whoever began to ask before the cut-off of requests is answered by the deadline of a purchase.
+    // A request that is still arriving is complete by the request timeout, and then answered by the purchase deadline.
     await drained(config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS);
     await replica.close();
     await embedded?.stop();
     process.exit(0);
   };
-  if (asked.aborted) stop().catch(fail);
-  else asked.addEventListener('abort', () => void stop().catch(fail));
+  if (stopping.aborted) stop().catch(fail);
+  else stopping.addEventListener('abort', () => void stop().catch(fail));
 }
 
 function fail(error: unknown): never {

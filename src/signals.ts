@@ -1,6 +1,9 @@
-/** What the process is asked to do by signals, from before it starts anything until it ends. */
+/** Termination signals, handled from before anything is started until the process exits. */
 
-/** Asked again later than this, by an impatient person. One Ctrl-C arrives twice: from the terminal, and passed on by npm. */
+/**
+ * A second signal later than this forces an immediate exit. An earlier one is ignored: one Ctrl-C arrives twice, from the terminal
+ * and from npm.
+ */
 const impatientAfterMs = 1_000;
 
 /** The process was asked to end while it was starting. */
@@ -9,40 +12,40 @@ export class Interrupted extends Error {
 }
 
 /**
- * Call it before anything is started: until then a signal ends the process without a word, and what it started goes on.
+ * Call it before anything is started: without it a signal kills the process, and the child processes keep running.
  *
- * @param endAtOnce asked again; it must not wait for anything
- * @returns aborted by the first SIGTERM, SIGINT or SIGHUP, with Interrupted as its reason
+ * @param endAtOnce called on a second signal; it must not wait for anything
+ * @returns a signal that the first SIGTERM, SIGINT or SIGHUP aborts, with Interrupted as its reason
  */
 export function watchSignals(endAtOnce: () => void): AbortSignal {
-  const asked = new AbortController();
+  const stopping = new AbortController();
   let sinceMs = 0;
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (!asked.signal.aborted) {
+      if (!stopping.signal.aborted) {
         sinceMs = performance.now();
-        asked.abort(new Interrupted(`onsale was asked to stop (${signal}) while it was starting.`));
+        stopping.abort(new Interrupted(`onsale was asked to stop (${signal}) while it was starting.`));
       } else if (performance.now() - sinceMs > impatientAfterMs) {
         endAtOnce();
       }
     });
   }
-  return asked.signal;
+  return stopping.signal;
 }
 
-/** The same result, unless the signal comes first. The work goes on; whoever started it ends it. @throws the signal's reason */
-export async function unlessAsked<T>(asked: AbortSignal, work: Promise<T>): Promise<T> {
+/** Resolves as `work` does, unless the signal is aborted first. The work continues; the caller must end it. @throws the signal's reason */
+export async function unlessAsked<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   let interrupt: (() => void) | undefined;
   const interrupted = new Promise<never>((_resolve, reject) => {
     interrupt = () => {
-      reject(asked.reason as unknown);
+      reject(signal.reason as unknown);
     };
-    if (asked.aborted) interrupt();
-    else asked.addEventListener('abort', interrupt);
+    if (signal.aborted) interrupt();
+    else signal.addEventListener('abort', interrupt);
   });
   try {
     return await Promise.race([work, interrupted]);
   } finally {
-    if (interrupt) asked.removeEventListener('abort', interrupt);
+    if (interrupt) signal.removeEventListener('abort', interrupt);
   }
 }

@@ -1,27 +1,27 @@
 /**
- * Requests for one key that arrive while that key's batch is running wait in a queue; when it is done, the next batch takes the
- * whole queue, up to a limit. There is no timer: an idle key's first request starts at the end of the turn of the event loop
- * in which it arrived, and batches grow by themselves with the load. Databases group the commits of many sessions into one
- * flush the same way (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984).
+ * Requests that arrive while their key's batch is running wait in a queue; the next batch takes the whole queue, up to a limit.
+ * There is no timer: the first request of an idle key starts at the end of the event-loop turn in which it arrived, and batches
+ * grow with the load. Databases use the same group commit to write the commits of many sessions in one flush
+ * (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984).
  */
 
 /**
- * Results delivered in one turn of the event loop, at least; and the turns over which more are spread. Answers by the hundred
- * bring requests by the hundred, and a turn takes 25 ms (4,000 connections; 6 to 9 ms in slices).
+ * The smallest slice of results delivered in one event-loop turn, and the number of turns over which more are spread. Hundreds of
+ * answers in one turn provoke hundreds of requests in the next, and a turn then takes 25 ms (4,000 connections; 6 to 9 ms with slices).
  */
 const deliveredPerTurnMin = 64;
 const deliveredOverTurns = 32;
 
 export interface BatcherOptions<K, Q, R> {
-  /** Serves a batch: one result per request, in their order. A rejection is every request's rejection. */
+  /** Serves a batch and returns one result per request, in order. If it rejects, every request of the batch rejects. */
   readonly run: (key: K, batch: readonly Q[]) => Promise<readonly R[]>;
-  /** Asked as a request would enter a batch; a result is its answer, and it enters none. */
+  /** Called when a request is about to enter a batch. If it returns a result, the request is answered with it and enters no batch. */
   readonly expired?: (request: Q) => R | undefined;
-  /** What a request counts for towards `batchWeightMax`; 1 by default. A single request always fits. */
+  /** The weight of a request, counted towards `batchWeightMax`; 1 by default. A single request always fits. */
   readonly weigh?: (request: Q) => number;
   readonly batchSizeMax: number;
   readonly batchWeightMax?: number;
-  /** Batches of one key that may run at once; 1 by default. */
+  /** Concurrent batches of one key; 1 by default. */
   readonly runningPerKeyMax?: number;
 }
 
@@ -31,7 +31,7 @@ interface Waiting<Q, R> {
   readonly reject: (fault: unknown) => void;
 }
 
-/** The requests that wait for one key, in order of arrival. Exists only while one waits or a batch runs. */
+/** The waiting requests of one key, in order of arrival. A queue exists only while a request waits or a batch runs. */
 interface Queue<K, Q, R> {
   readonly key: K;
   waiting: Waiting<Q, R>[];
@@ -41,9 +41,9 @@ interface Queue<K, Q, R> {
 export class Batcher<K, Q, R> {
   readonly #options: BatcherOptions<K, Q, R>;
   readonly #queues = new Map<K, Queue<K, Q, R>>();
-  /** Queues that may start a batch. */
+  /** Queues that can start a batch. */
   readonly #ready = new Set<Queue<K, Q, R>>();
-  /** Results that wait to be delivered, in order. */
+  /** Results waiting to be delivered, in order. */
   readonly #undelivered: (() => void)[] = [];
   #running = 0;
   #waiting = 0;
@@ -53,22 +53,22 @@ export class Batcher<K, Q, R> {
     this.#options = options;
   }
 
-  /** Requests in queues, not yet in a batch. */
+  /** Requests in all queues, not yet in a batch. */
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** The same of one key. */
+  /** Requests in the queue of one key. */
   waitingFor(key: K): number {
     return this.#queues.get(key)?.waiting.length ?? 0;
   }
 
-  /** Batches that run. */
+  /** Running batches. */
   get running(): number {
     return this.#running;
   }
 
-  /** Joins the queue of `key`; resolves with this request's own result. */
+  /** Adds a request to the queue of `key`; resolves with its result. */
   submit(key: K, request: Q): Promise<R> {
     return new Promise((resolve, reject) => {
       let queue = this.#queues.get(key);
@@ -88,7 +88,7 @@ export class Batcher<K, Q, R> {
     if (queue.waiting.length > 0 && queue.running < runningPerKeyMax) this.#ready.add(queue);
   }
 
-  /** At the end of this turn of the event loop, so that requests that arrive in the same turn go together. */
+  /** Starts them at the end of this event-loop turn, so that requests that arrive in the same turn share a batch. */
   #startBatchesSoon(): void {
     if (this.#starting) return;
     this.#starting = true;
@@ -108,7 +108,7 @@ export class Batcher<K, Q, R> {
     }
   }
 
-  /** Takes the next batch off the queue, and answers the requests that have expired. */
+  /** Takes the next batch from the queue and answers the requests that have expired. */
   #cut(queue: Queue<K, Q, R>): Waiting<Q, R>[] {
     const { batchSizeMax, batchWeightMax = Infinity, weigh = () => 1, expired = () => undefined } = this.#options;
     const batch: Waiting<Q, R>[] = [];
@@ -138,16 +138,16 @@ export class Batcher<K, Q, R> {
     this.#running -= 1;
     this.#markIfReady(queue);
     this.#forgetIfIdle(queue);
-    this.#startBatches(); // first, so that the next batch is on its way while the results of this one are delivered
+    this.#startBatches(); // first, so that the next batch runs while the results of this one are delivered
     batch.forEach((waiting, index) => {
       this.#undelivered.push(() => {
         deliver(waiting, index);
       });
     });
-    if (this.#undelivered.length === batch.length) this.#deliverSlice(); // otherwise a delivery is under way
+    if (this.#undelivered.length === batch.length) this.#deliverSlice(); // otherwise a delivery is in progress
   }
 
-  /** @returns what gives each request its result, or the fault of all */
+  /** @returns a function that resolves each request with its result, or rejects it with the fault of the batch */
   async #run(key: K, batch: readonly Waiting<Q, R>[]): Promise<(waiting: Waiting<Q, R>, index: number) => void> {
     const requests = batch.map((waiting) => waiting.request);
     try {
@@ -165,7 +165,7 @@ export class Batcher<K, Q, R> {
     }
   }
 
-  /** Delivers a slice of the results in each turn of the event loop: between them probes and new requests are served. */
+  /** Delivers one slice of results per event-loop turn; between slices the loop serves probes and other requests. */
   #deliverSlice(): void {
     const count = Math.max(deliveredPerTurnMin, Math.ceil(this.#undelivered.length / deliveredOverTurns));
     for (const deliver of this.#undelivered.splice(0, count)) deliver();

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 
-/** Runs jobs, so many at once; the others wait, first come, first served. How many may wait is for the caller to bound. */
+/** Runs a bounded number of jobs at once; the others wait, first come, first served. The caller must bound the number of waiting jobs. */
 export type Semaphore = <T>(job: () => Promise<T>) => Promise<T>;
 
 export function semaphore(atOnceMax: number): Semaphore {

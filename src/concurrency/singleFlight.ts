@@ -1,6 +1,6 @@
 import pMemoize from 'p-memoize';
 
-/** @returns the same work, which those who ask while it is running share */
+/** @returns a function that starts `work`, or joins it if it is already running */
 export function singleFlight<T>(work: () => Promise<T>): () => Promise<T> {
   return pMemoize(work, { cache: false });
 }

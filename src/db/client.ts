@@ -1,6 +1,6 @@
 /**
- * Connections. Three pools, so that buyers, readers and the admin cannot starve one another, each with time limits that
- * the server itself enforces (Prisma's own timeouts cancel nothing there).
+ * Connection pools. There are three, so that sales, reads and the admin cannot starve one another. Each has time limits that
+ * Postgres itself enforces, because Prisma's own timeouts cancel nothing on the server.
  */
 import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
@@ -12,7 +12,7 @@ import { ConnectionGroup, type ConnectionLimits, type SafeClient, safeClients } 
 export { ConnectionGroup } from './safeClient.js';
 
 export type { PrismaClient } from '../generated/prisma/client.js';
-/** What a statement runs on: a client, or the transaction it is part of. */
+/** Runs statements: a client, or a transaction. */
 export type Queryable = Pick<PrismaClient, '$queryRaw'>;
 
 export interface PoolLimits extends ConnectionLimits {
@@ -26,29 +26,29 @@ export interface PoolLimits extends ConnectionLimits {
 
 export interface Pool {
   readonly prisma: PrismaClient;
-  /** For Prisma's `$transaction`: both outlast what they wait for, so that the server's limits are the ones that act. */
+  /** For Prisma's `$transaction`. Both are longer than the server's limits, so that those take effect first. */
   readonly transaction: { readonly maxWait: number; readonly timeout: number };
   readonly connectionsMax: number;
   readonly inUse: () => number;
-  /** Gives up the idle connections of the whole group; the next query opens another, to whatever the address leads to by then. */
+  /** Closes the idle connections of the whole group; the next query reconnects, to whichever server the address then points to. */
   readonly renew: () => void;
-  /** How long a fence of the group has been waiting: the server may not be the primary any more. */
+  /** How long the oldest fence of the group has been waiting. If it is long, the server may no longer be the primary. */
   readonly fenceWaitMs: () => number;
-  /** Waits a moment for queries under way, and for none of which nobody waits any more: an audit may take half a minute. */
+  /** Waits briefly for running queries and then abandons them, because an audit may take half a minute. */
   close(): Promise<void>;
 }
 
 type Session = Pick<SafeClient, 'queryUnfenced'>;
 
 const closePatienceMs = 1_000;
-/** Prepared statements of one session; the program has about twenty. */
+/** Prepared statements per session; the program has about twenty. */
 const statementsMax = 100;
 
 /**
- * Opens nothing yet: connections come with the first query.
+ * Opens no connection; the first query does.
  *
  * @param applicationName shown in pg_stat_activity
- * @param group of the pools whose connections leave a server together
+ * @param group shared by the pools whose connections are closed together when a server is lost
  */
 export function openPool(url: string, applicationName: string, limits: PoolLimits, group = new ConnectionGroup()): Pool {
   const clients = safeClients(group, limits);
@@ -61,11 +61,11 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     idleTimeoutMillis: 60_000,
     maxLifetimeSeconds: limits.connectionAgeMaxMs / 1_000,
     keepAlive: true,
-    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the pool waits for the promise; only its types do not say so
+    // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the pool awaits the promise, but its types do not declare it
     onConnect: (client) => prepareSession(client as unknown as Session, limits),
   });
   pool.on('error', () => {
-    // An idle connection was lost; the pool has already dropped it, and the next query opens another.
+    // An idle connection was lost. The pool has already removed it, and the next query opens another.
   });
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: nameStatements() }), errorFormat: 'minimal' });
   return {
@@ -87,13 +87,13 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
 }
 
 /**
- * Names for prepared statements, so that a session plans each once: for a small batch, planning is most of the work. All
- * statements of this program are fixed; the bound is for the day when one is not.
+ * Names prepared statements, so that a session plans each only once: for a small batch, planning is most of the work. All
+ * statements of this program are constant; the bound protects against one that is not.
  */
 function nameStatements(): (query: { sql: string }) => string {
   const names = new Map<string, string>();
   const unprepared = '';
-  const transactionCommand = /^[A-Z]+$/; // BEGIN and its like need no plan
+  const transactionCommand = /^[A-Z]+$/; // BEGIN, COMMIT and ROLLBACK need no plan
   return ({ sql }) => {
     const known = names.get(sql);
     if (known !== undefined) return known;
@@ -105,9 +105,9 @@ function nameStatements(): (query: { sql: string }) => string {
 }
 
 /**
- * Refuses a database that takes no writes, a standby say; and sets the limits, and the time zone, without which the driver adapter takes
- * local times for UTC. Not as start-up parameters: poolers refuse or drop those, older versions do not know the last limit, and
- * a URL may set the time zone too.
+ * Rejects a read-only database, such as a standby, and sets the time limits and the time zone (the driver adapter reads all times
+ * as UTC). These are not start-up parameters, because poolers reject or drop those, older versions do not know the last limit,
+ * and a URL may set the time zone too.
  */
 async function prepareSession(client: Session, limits: PoolLimits): Promise<void> {
   const [session] = await client.queryUnfenced<{ readOnly: boolean }>(
@@ -120,5 +120,5 @@ async function prepareSession(client: Session, limits: PoolLimits): Promise<void
                  THEN set_config('transaction_timeout', $3, false) END`,
     [limits.lockTimeoutMs, limits.statementTimeoutMs, limits.transactionTimeoutMs].map(String),
   );
-  if (session?.readOnly !== false) throw new UnusableDatabaseFault('the database takes no writes: it can sell nothing');
+  if (session?.readOnly !== false) throw new UnusableDatabaseFault('the database is read-only');
 }

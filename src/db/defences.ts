@@ -1,10 +1,10 @@
 /**
- * The last defences of the promises: constraints and indexes without which a mistake or a race of the program would be committed.
- * That a migration is recorded does not mean that they are there: a restore fills the tables first and makes the indexes after.
+ * The last defences against overselling: constraints and indexes without which a bug or a race in the program could be committed.
+ * A recorded migration does not prove that they exist: a restore fills the tables first and creates the indexes afterwards.
  */
 import { Prisma } from '../generated/prisma/client.js';
 
-/** For `ARRAY (…)`: one line of text for each that is missing, or not in force. */
+/** A query for `ARRAY (…)`: one text for each defence that is missing or not in force. */
 export const missingDefences = Prisma.sql`
   SELECT 'the check events_available_within_quota'
    WHERE NOT EXISTS (

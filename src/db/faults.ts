@@ -1,21 +1,21 @@
 /**
- * What an error from the database means. The same SQLSTATE reaches us with several faces (a Prisma error with a code of
- * Prisma's, a driver adapter's error, a plain Error), so it is dug out here and nowhere else.
+ * Classifies database errors. The same SQLSTATE arrives in several forms (a Prisma error with Prisma's own code, an error of the
+ * driver adapter, a plain Error), so it is extracted here and nowhere else.
  */
 
 import pg from 'pg';
 
 export interface Fault {
   readonly sqlState: string | undefined;
-  /** The condition's name in Postgres's manual (appendix A), or what the connection did. */
+  /** The condition's name in Postgres's manual (appendix A), or the name or message of the error. */
   readonly name: string;
-  /** Worth trying the same thing again: the fault is in the moment or the machine, not in what was asked. */
+  /** Whether a retry may succeed: the fault is temporary or in the infrastructure, not in the request. */
   readonly transient: boolean;
-  /** Certainly nothing came of it, and nothing will: it was never sent, or the server itself said that it failed. */
+  /** Whether it certainly did not and will not commit: it was never sent, or the server itself reported that it failed. */
   readonly undone: boolean;
 }
 
-/** The retry policy. A state that is not here is not tried again. */
+/** The retry policy. A state that is not listed is not retried. */
 const transientStates: Readonly<Record<string, string>> = {
   '08000': 'connection_exception',
   '08001': 'sqlclient_unable_to_establish_sqlconnection',
@@ -25,16 +25,16 @@ const transientStates: Readonly<Record<string, string>> = {
   '25006': 'read_only_sql_transaction', // a primary that was demoted
   '25P03': 'idle_in_transaction_session_timeout',
   '25P04': 'transaction_timeout',
-  '28000': 'invalid_authorization_specification', // while roles or passwords are changed
+  '28000': 'invalid_authorization_specification', // while roles or passwords are being changed
   '28P01': 'invalid_password',
-  '3D000': 'invalid_catalog_name', // while the database is restored
+  '3D000': 'invalid_catalog_name', // while the database is being restored
   '40001': 'serialization_failure',
   '40P01': 'deadlock_detected',
   '53000': 'insufficient_resources',
   '53100': 'disk_full',
   '53200': 'out_of_memory',
   '53300': 'too_many_connections',
-  '55000': 'object_not_in_prerequisite_state', // a database that accepts no connections at the moment
+  '55000': 'object_not_in_prerequisite_state', // a database that is not accepting connections
   '55P03': 'lock_not_available',
   '57014': 'query_canceled', // also the statement timeout
   '57P01': 'admin_shutdown',
@@ -45,35 +45,35 @@ const transientStates: Readonly<Record<string, string>> = {
 };
 
 /**
- * Data, constraint, transaction, lock and cancel errors, mistakes in a statement, and refusals to connect. Not those of a
- * session or server that ends (08, 57P01, 58, XX): one that is stopped while a commit waits for its standby says so too.
+ * Data, constraint, transaction, lock and cancel errors, errors in a statement, and rejected connections. Errors of an ending
+ * session or server (08, 57P01, 58, XX) are excluded: a server that is stopped while a commit waits for its standby reports them too.
  */
 const undoneStates = /^(22|23|25|28|3D|40|42|55)|^(53300|57014|57P03)$/;
 
-/** Data, constraint, lock and cancel errors, and mistakes in a statement: they end a statement, and never its session. */
+/** Data, constraint, lock and cancel errors, and errors in a statement: they end the statement, but never its session. */
 const statementStates = /^(21|22|23|40|42|55|P0)|^57014$/;
 
-/** A commit that was none: COMMIT answered with ROLLBACK, or a wait for the standby that was cancelled. */
+/** A commit that did not succeed: COMMIT was answered with ROLLBACK, or the wait for the standby was cancelled. */
 export class CommitFault extends Error {
   override readonly name = 'CommitFault';
 }
 
-/** A reply that did not come in time; the connection is gone. */
+/** A reply did not arrive in time; the connection was destroyed. */
 export class ClientDeadlineFault extends Error {
   override readonly name = 'ClientDeadlineFault';
 }
 
-/** A reply came, and its server did not prove that it is still the primary: of a write, it is not known whether it happened. */
+/** A reply came from a server that did not prove that it is still the primary; a write may or may not have been committed. */
 export class FenceFault extends Error {
   override readonly name = 'FenceFault';
 }
 
-/** The database cannot be used for sales: it takes no writes. */
+/** The database cannot be used for sales, because it is read-only. */
 export class UnusableDatabaseFault extends Error {
   override readonly name = 'UnusableDatabaseFault';
 }
 
-/** How a lost or refused connection shows where there is no SQLSTATE: the driver adapter's kinds, Prisma's codes, pg's words. */
+/** A lost or rejected connection without a SQLSTATE: the driver adapter's kinds, Prisma's codes, and words in pg's messages. */
 const connectionKinds = ['DatabaseNotReachable', 'ConnectionClosed', 'SocketTimeout', 'TooManyConnections', 'TlsConnectionError'];
 const connectionCodes = ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028'];
 const connectionWords = /terminated|timeout|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|not queryable/i;
@@ -87,20 +87,20 @@ export function classify(error: unknown): Fault {
     const undone = undoneStates.test(state) && !causes.some((cause) => cause instanceof FenceFault);
     return { sqlState: state, name: name ?? messageOf(causes), transient: name !== undefined, undone };
   }
-  const ours = causes.find(
+  const own = causes.find(
     (cause) => cause instanceof CommitFault || cause instanceof ClientDeadlineFault || cause instanceof UnusableDatabaseFault,
   );
   const undone = causes.some(isNeverSent);
-  if (ours) return { sqlState: undefined, name: (ours as Error).name, transient: true, undone };
+  if (own) return { sqlState: undefined, name: (own as Error).name, transient: true, undone };
   return { sqlState: undefined, name: messageOf(causes), transient: causes.some(isConnectionFault), undone };
 }
 
-/** Is the session as good as before? @param error thrown by pg. By its SQLSTATE, because its severity is in the server's language. */
+/** Whether the session is still usable. Judged by SQLSTATE, because the severity is localised. @param error thrown by pg */
 export function sparesSession(error: unknown): boolean {
   return error instanceof pg.DatabaseError && statementStates.test(error.code ?? '');
 }
 
-/** An error, what it says caused it, and so on. */
+/** An error and its chain of causes. */
 function* chain(error: unknown): Generator {
   let current = error;
   for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth += 1) {
@@ -120,7 +120,7 @@ function sqlStateOf(cause: unknown): string | undefined {
   return undefined;
 }
 
-/** A connection that never was, so nothing went over it. */
+/** Whether the connection was never established, so that nothing was sent. */
 function isNeverSent(cause: unknown): boolean {
   const { kind, message } = cause as { kind?: unknown; message?: unknown };
   return (

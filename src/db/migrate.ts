@@ -1,6 +1,6 @@
 /**
- * Migrations, by Prisma's own engine in its WebAssembly form: it needs no download, and it keeps `_prisma_migrations` as
- * the command line does, so that either can be used on one database.
+ * Applies migrations with the WebAssembly build of Prisma's engine. It needs no download, and it maintains `_prisma_migrations`
+ * as the Prisma CLI does, so that both can be used on the same database.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -13,11 +13,11 @@ import pg from 'pg';
 import type { Queryable } from './client.js';
 import { missingDefences } from './defences.js';
 
-/** The part of the standard that is used here; Node's types leave it to the browser's. */
+/** The part of the WebAssembly API that is used here; Node's types do not declare it. */
 declare const WebAssembly: { instantiate(bytes: Uint8Array, imports: object): Promise<{ instance: { exports: unknown } }> };
 
 const migrationsDir = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
-/** Any constant; held while migrating, so that of several that start at once one works and the others wait. */
+/** Held while migrating, so that of several concurrent migrations one works and the others wait; an arbitrary constant. */
 const migrationLock = 7_245_501;
 const migrationLockWaitMs = 120_000;
 
@@ -31,13 +31,13 @@ export async function knownMigrations(): Promise<string[]> {
 }
 
 /**
- * Applies what is missing. Safe when several run at once, and when there is nothing to do.
+ * Applies the missing migrations. Safe to run concurrently, and when nothing is missing.
  *
  * @returns the names of the migrations that were applied
  */
 export async function migrate(url: string): Promise<string[]> {
   const lock = new pg.Client({ connectionString: url, application_name: 'onsale migrate', connectionTimeoutMillis: 5_000 });
-  lock.on('error', () => undefined); // a server that goes away fails the statements of the migration
+  lock.on('error', () => undefined); // if the server is lost, the statements of the migration fail
   await lock.connect();
   try {
     await lock.query(`SET lock_timeout = ${String(migrationLockWaitMs)}`);
@@ -68,11 +68,11 @@ async function applyMissing(url: string): Promise<string[]> {
 }
 
 /**
- * Sends a migration as one query, which Postgres runs as one transaction: all of it or nothing. The adapter's own way is
- * to split it at every semicolon, also inside quotes and comments, and to leave the first half standing when the second fails.
+ * Sends a migration as one query, which Postgres runs as one transaction. The adapter itself would split it at every
+ * semicolon, even inside quotes and comments, and keep the first part when a later part fails.
  */
 class WholeScripts extends PrismaPg {
-  /** What Postgres said; the engine's own error would only give it a number. */
+  /** The error from Postgres; the engine's own error contains only a code. */
   failure: unknown;
 
   override async connect(): ReturnType<PrismaPg['connect']> {
@@ -108,8 +108,8 @@ async function migrationsList() {
 }
 
 /**
- * A migration that failed changed nothing, being one transaction, so it may be tried again without anybody's say. Those of
- * another version are that version's to judge: its replicas' readiness hangs on them.
+ * Marks failed migrations as rolled back, so that they are tried again: each is one transaction, so a failed one changed nothing.
+ * Migrations of other versions are left alone, because the readiness of those versions' replicas depends on them.
  */
 async function forgetFailures(pool: pg.Pool, engine: SchemaEngine): Promise<void> {
   const table = await pool.query<{ present: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS present`);
@@ -123,16 +123,16 @@ async function forgetFailures(pool: pg.Pool, engine: SchemaEngine): Promise<void
 
 let engineModule: ReturnType<typeof instantiateEngine> | undefined;
 
-/** Once per process: the package's JavaScript can talk to one instance of its WebAssembly only. */
+/** Once per process, because the package's JavaScript supports only one instance of its WebAssembly. */
 function loadEngine(): ReturnType<typeof instantiateEngine> {
   engineModule ??= instantiateEngine();
   return engineModule;
 }
 
-/** The engine never clears the timer of its own lock wait, ten seconds; the process must not stay for it. */
+/** The engine never clears the ten-second timer of its lock wait, which must not keep the process alive. */
 const briefTimeout = (callback: () => void, ms: number) => setTimeout(callback, ms).unref();
 
-/** The package expects a bundler to instantiate its WebAssembly; this does it by hand. */
+/** Instantiates the WebAssembly, which the package leaves to a bundler. */
 async function instantiateEngine() {
   const specifier = '@prisma/schema-engine-wasm/schema_engine_bg';
   const glue = await import('@prisma/schema-engine-wasm/schema_engine_bg');
@@ -148,19 +148,19 @@ async function instantiateEngine() {
 }
 
 export interface SchemaState {
-  /** Migrations of ours that the database lacks. */
+  /** Migrations of this version that the database lacks. */
   readonly missing: readonly string[];
-  /** Migrations unknown to this version that took something away. */
+  /** Migrations unknown to this version that removed something. */
   readonly breaking: readonly string[];
-  /** Constraints and indexes that the promises rest on, and that are not there or not in force; in words. */
+  /** Descriptions of the defences (defences.ts) that are missing or not in force. */
   readonly lacking: readonly string[];
   readonly readOnly: boolean;
 }
 
 /**
- * What a migration does to versions that do not know it is told by its name, which is all that they see of it. One that ends
- * in `_contract` took something away, any other only adds. What it took is not missed by a version that knows the
- * `_expand` of the same subject, with which its replacement came: `…_venue_contract` breaks whoever has no `…_venue_expand`.
+ * Whether a migration breaks a version that does not know it. That version sees only the migration's name, so the name must tell:
+ * a name that ends in `_contract` means that something was removed, any other that something was only added. A version that knows
+ * the `_expand` of the same subject does not use what was removed: `…_venue_contract` breaks versions without `…_venue_expand`.
  */
 export function breaks(migration: string, known: readonly string[]): boolean {
   const [, subject] = /^\d*_?(.*)_contract$/.exec(migration) ?? [];
@@ -168,7 +168,7 @@ export function breaks(migration: string, known: readonly string[]): boolean {
   return !known.some((name) => name.replace(/^\d*_?/, '') === `${subject}_expand`);
 }
 
-/** Compares the database with what this version was built for. A database that was never migrated lacks everything. */
+/** Compares the database with the schema that this version needs. A database that was never migrated lacks every migration. */
 export async function schemaState(db: Queryable): Promise<SchemaState> {
   const known = await knownMigrations();
   const table = await db.$queryRaw<{ present: boolean }[]>`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS present`;
@@ -176,20 +176,20 @@ export async function schemaState(db: Queryable): Promise<SchemaState> {
   const finished = await db.$queryRaw<{ name: string }[]>`
     SELECT migration_name AS name FROM _prisma_migrations WHERE rolled_back_at IS NULL AND finished_at IS NOT NULL`;
   const missing = known.filter((name) => !finished.some((migration) => migration.name === name));
-  return { ...(await lookAgain(db)), missing };
+  return { ...(await recheckSchema(db)), missing };
 }
 
 /**
- * What may have changed since nothing was missing, in one query: nobody takes a migration back. One that is under way
+ * Checks in one query what can change after nothing was missing; applied migrations are never reverted. A migration in progress
  * counts, because it is committed a moment before it is marked as finished.
  */
-export async function lookAgain(db: Queryable): Promise<SchemaState> {
+export async function recheckSchema(db: Queryable): Promise<SchemaState> {
   const known = await knownMigrations();
   const [row] = await db.$queryRaw<{ readOnly: boolean; begun: string[]; lacking: string[] }[]>`
     SELECT current_setting('transaction_read_only')::boolean AS "readOnly",
            ARRAY (SELECT migration_name::text FROM _prisma_migrations WHERE rolled_back_at IS NULL) AS begun,
            ARRAY (${missingDefences}) AS lacking`;
-  if (!row) throw new Error('a SELECT without FROM gave no row');
+  if (!row) throw new Error('a statement that always returns a row returned none');
   const { readOnly, begun, lacking } = row;
   return { missing: [], breaking: begun.filter((name) => breaks(name, known)), lacking, readOnly };
 }

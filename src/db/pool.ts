@@ -1,8 +1,8 @@
-/** pg's pool, except for when it gives up a session. */
+/** pg's pool with a different rule for closing sessions. */
 import pg from 'pg';
 import { sparesSession } from './faults.js';
 
-/** What `safeClients` makes. */
+/** The part of `SafeClient` that the pool uses. */
 interface Session {
   readonly isGivenUp: boolean;
   query(...args: unknown[]): Promise<unknown>;
@@ -10,18 +10,18 @@ interface Session {
 }
 
 /**
- * pg's own `query` closes the session at any error, also at one that is expected: each replay of a key would cost a
- * connection and the plans that were prepared on it.
+ * pg's own `query` closes the session on any error, even an expected one: each replay of a key would cost a connection and its
+ * prepared statements.
  *
- * Prisma's adapter awaits promises and passes no callbacks, so there are none here.
+ * Prisma's adapter uses promises and passes no callbacks, so callbacks are not supported.
  */
 export class SessionPool extends pg.Pool {
-  /** Never hands out a connection that was given up; the pool itself learns of it only when the socket reports its end. */
+  /** Never returns a connection that was closed here; the pool itself notices only when the socket emits its end. */
   override connect(): never {
     return this.#connect() as never;
   }
 
-  /** As pg's, and keeps a session in which the server refused a statement and goes on. */
+  /** Like pg's `query`, but keeps a session that is still usable after the error. */
   override query(...args: unknown[]): never {
     return this.#query(args) as never;
   }

@@ -1,8 +1,8 @@
 /**
- * May this replica get traffic? Asked by load balancers every second or so, so it is cheap, shared and never late: a probe
- * that waits in a storm of buyers until it is taken for a failure would turn an overload into an outage.
+ * Readiness: whether this replica can take traffic. Load balancers ask about once a second, so the check is cheap, shared and
+ * always answered in time: a probe that times out under load would turn an overload into an outage.
  */
-import { lookAgain, schemaState } from './migrate.js';
+import { recheckSchema, schemaState } from './migrate.js';
 import type { Pool } from './client.js';
 import { classify } from './faults.js';
 
@@ -10,9 +10,9 @@ export type ReadyState = { readonly ready: true } | { readonly ready: false; rea
 
 export interface Readiness {
   check(): Promise<ReadyState>;
-  /** Whether the schema is one that this version can use, as far as was last seen. Where it was not, has another look begun. */
+  /** Whether the last check found a schema that this version can use. If it did not, this starts another check. */
   schemaKnown(): boolean;
-  /** From here on: not ready. */
+  /** Makes the replica permanently not ready. */
   drain(): void;
 }
 
@@ -20,46 +20,46 @@ const howToMigrate = 'run "npm run db:migrate" (in the image: node dist/server.j
 
 const unready = (reason: string): ReadyState => ({ ready: false, reason });
 
-/** How long a probe waits for the database at most. */
+/** The longest wait of a probe for the database. */
 const patienceMs = 200;
-/** A database that answered so lately is busy; if it is away after all, the look under way ends with a fault long before. */
-const benefitMs = 15_000;
-/** A fence is one tiny commit. One that takes this long does not wait for its turn: the server may not be the primary any more. */
+/** A database that answered this recently counts as busy; if it is down, the running check fails long before this. */
+const busyMaxMs = 15_000;
+/** A fence is one tiny commit. If it takes this long, the server is not just busy and may no longer be the primary. */
 const fencePatienceMs = 1_000;
-/** Between two looks that no probe asked for. */
-const lookAgainAfterMs = 500;
+/** The interval between checks that no probe asked for. */
+const checkAgainAfterMs = 500;
 
 export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew' | 'fenceWaitMs'>): Readiness {
   const db = pool.prisma;
   let known = false;
   let draining = false;
   let readyAtMs = -Infinity;
-  let lookedAtMs = -Infinity;
+  let checkedAtMs = -Infinity;
   let running: Promise<ReadyState> | undefined;
 
-  async function look(): Promise<ReadyState> {
+  async function checkOnce(): Promise<ReadyState> {
     try {
-      const { missing, breaking, lacking, readOnly } = known ? await lookAgain(db) : await schemaState(db);
+      const { missing, breaking, lacking, readOnly } = known ? await recheckSchema(db) : await schemaState(db);
       known = missing.length === 0 && breaking.length === 0 && lacking.length === 0;
       if (missing.length > 0) return unready(`The database lacks ${missing.join(', ')}: ${howToMigrate}.`);
-      if (breaking.length > 0) return unready(`This version is older than ${breaking.join(', ')}, which took something away.`);
-      if (lacking.length > 0) return unready(`The database lacks ${lacking.join(', ')}: it is being restored, or was altered by hand.`);
+      if (breaking.length > 0) return unready(`This version is older than ${breaking.join(', ')}, which removed something that it needs.`);
+      if (lacking.length > 0) return unready(`The database lacks ${lacking.join(', ')}: it is being restored, or was changed manually.`);
       if (!readOnly) return { ready: true };
-      pool.renew(); // the address may lead to another primary by now
-      return unready('The database takes no writes.');
+      pool.renew(); // the address may point to another primary by now
+      return unready('The database is read-only.');
     } catch (error) {
       const fault = classify(error);
-      if (!fault.transient) known = false; // a table is gone, say
+      if (!fault.transient) known = false; // for example, a table is missing
       return unready(`The database does not answer: ${fault.name}.`);
     }
   }
 
-  /** Probes that come while one is under way share it. */
+  /** Concurrent probes share one check. */
   function shared(): Promise<ReadyState> {
-    running ??= look().then((state) => {
+    running ??= checkOnce().then((state) => {
       running = undefined;
-      lookedAtMs = performance.now();
-      readyAtMs = state.ready ? lookedAtMs : -Infinity;
+      checkedAtMs = performance.now();
+      readyAtMs = state.ready ? checkedAtMs : -Infinity;
       return state;
     });
     return running;
@@ -69,13 +69,13 @@ export function createReadiness(pool: Pick<Pool, 'prisma' | 'renew' | 'fenceWait
     check: async () => {
       if (draining) return unready('This replica is shutting down.');
       return withPatience(shared(), () =>
-        performance.now() - readyAtMs < benefitMs && pool.fenceWaitMs() < fencePatienceMs
+        performance.now() - readyAtMs < busyMaxMs && pool.fenceWaitMs() < fencePatienceMs
           ? { ready: true }
           : unready('The database does not answer in time.'),
       );
     },
     schemaKnown: () => {
-      if (!known && performance.now() - lookedAtMs > lookAgainAfterMs) void shared();
+      if (!known && performance.now() - checkedAtMs > checkAgainAfterMs) void shared();
       return known;
     },
     drain: () => {

@@ -1,32 +1,32 @@
 /**
- * A connection that can be trusted: its COMMIT is a COMMIT or an error, it waits for no reply longer than its deadline, it
- * does not outlive a database that takes no writes any more, and it answers only for a server that is still the primary.
+ * A connection with four guarantees: a COMMIT either commits or throws, no reply is awaited beyond the deadline, the connection is
+ * closed when its database becomes read-only, and answers come only from a server that is still the primary.
  */
 import pg from 'pg';
 import { ClientDeadlineFault, CommitFault, FenceFault } from './faults.js';
 import { fenceStatement } from './fence.js';
 
-/** A primary that was demoted without ending its sessions, or that was told to take no writes. */
+/** The SQLSTATE of a primary that was demoted without ending its sessions, or that was set to read-only. */
 const readOnly = '25006';
-/** Postgres's function that waits for the standby. It warns of nothing but a wait that was cut short, in whatever language. */
+/** Postgres's function that waits for the standby. It warns only about a cancelled wait; the text of the warning is localised. */
 const standbyWait = 'SyncRepWaitForLSN';
 
 /**
- * Connections to one database, of one pool or several. When one of them is found to lead nowhere, or to a server that is no
- * longer the primary, the others most likely do too.
+ * The connections to one database, of one or several pools. If one of them turns out to be dead, or to reach a server that is no
+ * longer the primary, the others most likely are in the same state.
  */
 export class ConnectionGroup {
   readonly clients = new Set<SafeClient>();
 
   /**
-   * Gives up every connection on which no reply is awaited; the pools then open others, to whatever the address leads to by
-   * then. Those with a reply to come have their own deadline. A transaction between two statements is undone by it, and fails.
+   * Closes every connection on which no reply is awaited; the pools then open others, to whichever server the address points to.
+   * Connections that await a reply have their own deadline. A transaction between two statements is rolled back, and fails.
    */
   renew(): void {
     for (const client of this.clients) client.giveUpIfIdle();
   }
 
-  /** How long the oldest fence under way has been waiting for its commit; 0 if there is none. */
+  /** How long the oldest running fence has been waiting for its commit; 0 if there is none. */
   fenceWaitMs(): number {
     const beganAtMs = Math.min(...[...this.clients].map((client) => client.fenceBeganAtMs ?? Infinity));
     return Math.max(0, performance.now() - beganAtMs);
@@ -34,7 +34,7 @@ export class ConnectionGroup {
 }
 
 export interface ConnectionLimits {
-  /** For each reply, its fence included. */
+  /** For each reply, including its fence. */
   readonly clientDeadlineMs: number;
   /** An answer is used only if the last fence on its connection began no longer ago than this. */
   readonly readFenceMs: number;
@@ -44,7 +44,7 @@ export interface ConnectionLimits {
 export interface SafeClients {
   /** For `pg.Pool`. */
   readonly Client: new (config?: pg.ClientConfig) => SafeClient;
-  /** Gives up all of them, replies to come or not. */
+  /** Closes all of them, even those that await a reply. */
   readonly abandon: () => void;
 }
 
@@ -65,21 +65,21 @@ export function safeClients(group: ConnectionGroup, limits: ConnectionLimits): S
 }
 
 /**
- * If a statement of a transaction failed and the failure was swallowed, Postgres answers COMMIT with the tag ROLLBACK,
- * without an error. If a wait for the synchronous standby was cancelled, it answers with a mere warning, although the
- * standby may not have what was committed. pg passes over both.
+ * If a statement of a transaction failed and the program ignored the error, Postgres answers COMMIT with the tag ROLLBACK
+ * and no error. If the wait for the synchronous standby was cancelled, it answers with only a warning, although the standby
+ * may lack the commit. pg ignores both.
  *
- * A primary that was replaced while it could not be reached still answers reads when it is back, from the past. So each
- * answer that leaves no transaction open is held until a fence proves the server, unless one did so a moment ago.
+ * A primary that was replaced while it was unreachable answers reads with stale data when it returns. So each answer outside a
+ * transaction is held back until a fence proves that the server is the primary, unless a recent fence has proved it.
  */
 export class SafeClient extends pg.Client {
   readonly #group: ConnectionGroup;
   readonly #limits: ConnectionLimits;
   #cancelledStandbyWaits = 0;
   #awaited = 0;
-  /** When the last fence that went through began: until then the server was the primary. */
+  /** When the last successful fence began: the server was the primary then. */
   #fencedAtMs = -Infinity;
-  /** Set while a fence is under way. */
+  /** Set while a fence is running. */
   fenceBeganAtMs: number | undefined;
 
   constructor(config: pg.ClientConfig | undefined, group: ConnectionGroup, limits: ConnectionLimits) {
@@ -89,7 +89,7 @@ export class SafeClient extends pg.Client {
     this.once('connect', () => group.clients.add(this));
     this.once('end', () => group.clients.delete(this));
     this.on('error', () => {
-      // Whoever awaits a reply is told; if nobody does, the pool drops the connection. Without a listener the process would end.
+      // Pending queries are rejected with the error; without any, the pool drops the connection. Without a listener the process would exit.
     });
     this.on('notice', (notice) => {
       if (notice.routine === standbyWait) this.#cancelledStandbyWaits += 1;
@@ -108,12 +108,12 @@ export class SafeClient extends pg.Client {
     this.connection.stream.destroy();
   }
 
-  /** Takes no callback: neither the pool nor Prisma's adapter has one. */
+  /** Supports no callback, because neither the pool nor Prisma's adapter passes one. */
   override query(...args: unknown[]): never {
     return this.#ask(args, true) as never;
   }
 
-  /** For what no answer rests on: settings of the session. */
+  /** For statements on which no answer depends, such as session settings. */
   async queryUnfenced<R extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<R[]> {
     return (await this.#ask([text, values], false)).rows as R[];
   }
@@ -122,8 +122,8 @@ export class SafeClient extends pg.Client {
     const text = textOf(args[0]);
     const { clientDeadlineMs } = this.#limits;
     this.#awaited += 1;
-    // Destroying the socket is the only safe end of a wait: the connection is in an unknown state and must not be reused.
-    // pg then fails what is under way with the same fault.
+    // Destroying the socket is the only safe way to stop waiting: the connection is in an unknown state and must not be reused.
+    // pg then rejects the pending queries with the same fault.
     const timer = setTimeout(() => {
       this.connection.stream.destroy(new ClientDeadlineFault(`no reply from the database within ${String(clientDeadlineMs)} ms`));
       this.#group.renew();
@@ -147,12 +147,12 @@ export class SafeClient extends pg.Client {
     }
   }
 
-  /** Within a transaction it can wait: the answer rests on the COMMIT. */
+  /** Inside a transaction no fence is needed yet, because the answer depends on the COMMIT. */
   #needsFence(): boolean {
     return this.getTransactionStatus() === 'I' && performance.now() - this.#fencedAtMs > this.#limits.readFenceMs;
   }
 
-  /** @throws FenceFault, and then the group has left the server */
+  /** @throws FenceFault, after the group has closed its idle connections to the server */
   async #fence(): Promise<void> {
     const beganAtMs = performance.now();
     this.fenceBeganAtMs = beganAtMs;
@@ -168,7 +168,7 @@ export class SafeClient extends pg.Client {
     }
   }
 
-  /** @throws CommitFault also if a wait for the standby was cancelled meanwhile */
+  /** @throws CommitFault if a wait for the standby was cancelled during the query */
   async #send(args: unknown[]): Promise<pg.QueryResult> {
     const cancelledBefore = this.#cancelledStandbyWaits;
     // eslint-disable-next-line @typescript-eslint/unbound-method -- bound by Reflect.apply

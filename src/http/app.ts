@@ -1,4 +1,4 @@
-/** The Express application, wired from its parts. No I/O happens here: whoever has the parts can have an app. */
+/** Builds the Express application from its parts. It does no I/O. */
 import express, { type Express } from 'express';
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../db/client.js';
@@ -23,33 +23,33 @@ import type { Sale } from '../sale/sale.js';
 export interface AppDeps {
   readonly sale: Pick<Sale, 'sell'>;
   readonly availability: Availability;
-  /** For the reads that are not shared. */
+  /** For look-ups and lists, which do not share queries. */
   readonly reads: PrismaClient;
   readonly admin: PrismaClient;
   readonly adminToken: string;
   readonly readiness: Readiness;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** What refuses a purchase before its body is read. */
+  /** Refuses a purchase before its body is read. */
   readonly refuseEarly: RefuseEarly;
   readonly refusals: Refusals;
-  /** Probes and metrics have a port of their own: then they are not served here. */
+  /** Whether probes and metrics have a separate port; then they are not served here. */
   readonly operationsElsewhere: boolean;
   readonly limits: AppLimits;
 }
 
 export interface AppLimits {
-  /** Of look-ups of purchases, each of which needs a connection of its own. */
+  /** For look-ups of purchases, each of which needs a database connection. */
   readonly lookups: Bounds;
-  /** The same for lists of events: a flood of them must not keep out who looks his purchase up. */
+  /** For lists of events, separately: a flood of them must not block look-ups of purchases. */
   readonly lists: Bounds;
-  /** The same for what the admin asks. */
+  /** For admin requests. */
   readonly admin: Bounds;
-  /** Answers of the documentation under way; without it none is served. */
+  /** Documentation answers in progress; undefined: the documentation is not served. */
   readonly docsInProgressMax?: number | undefined;
-  /** Of one client; 0: any number. */
+  /** For each client address; 0: no limit. */
   readonly requestsPerMinuteMax: number;
-  /** Proxies in front whose word about the client's address is taken. */
+  /** The number of proxies whose X-Forwarded-For entries are trusted. */
   readonly trustedProxies: number;
 }
 
@@ -70,7 +70,7 @@ export function createApp(deps: AppDeps): Express {
       }),
     );
   }
-  // Express tries routes in order, so what is asked for most comes first.
+  // Express tries routes in order, so the most frequent ones come first.
   const known = requireKnownSchema(deps.readiness);
   purchases(app, { ...deps, before: known, lookups: share(limits.lookups, 'lookups full') });
   events(app, known, share(limits.lists, 'lists full'), deps.availability, deps.reads);
@@ -91,7 +91,7 @@ export function createApp(deps: AppDeps): Express {
   return app;
 }
 
-/** What is served on OPERATIONS_PORT: probes and metrics, and nothing else. */
+/** The application on OPERATIONS_PORT: only probes and metrics. */
 export function createOperationsApp({ readiness, metrics, log }: Pick<AppDeps, 'readiness' | 'metrics' | 'log'>): Express {
   const app = bareApp();
   app.use(everyAnswer);

@@ -1,7 +1,7 @@
-/** How late the event loop is: everything in the process waits so long, whatever else it waits for. */
+/** Measures the event-loop lag: how late timers fire, and therefore how long every request waits in addition to its own work. */
 
 export interface LagMeter {
-  /** The worst of the last moments, in milliseconds. */
+  /** The lag in milliseconds: the last peak, halved in each interval. */
   lagMs(): number;
   stop(): void;
 }

@@ -1,4 +1,4 @@
-/** What the program tells Prometheus. No label has an event's or a buyer's id: their number has no bound. */
+/** Metrics for Prometheus. No label contains an event's or a buyer's id, because the number of ids is unbounded. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { singleFlight } from '../concurrency/singleFlight.js';
@@ -9,14 +9,14 @@ export interface Metrics {
   readonly contentType: string;
   text(): Promise<string>;
   readonly saleObserver: SaleObserver;
-  /** Something was refused before it began, here by another layer than the sale. */
+  /** Counts a request that another layer than the sale refused before it began. */
   refused(reason: string): void;
-  /** A gauge that is read when it is asked for; with a label, one value for each. */
+  /** A gauge that is read at each scrape. `gauges` has one value per label value. */
   gauge(name: string, help: string, read: () => number): void;
   gauges(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void;
 }
 
-/** Exported from the start, as zeros: a counter that appears with its first event hides that event from every rate. */
+/** Exported as zeros from the start: a counter that first appears with its first increment hides that increment from rates. */
 const knownOutcomes: readonly (Parameters<SaleObserver['outcome']>[0] | 'replayed')[] = [
   'sold',
   'replayed',
@@ -42,7 +42,7 @@ const knownReasons = [
 /** From a millisecond to the deadline. */
 const secondsBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 1, 2, 5];
 
-/** @param onFault told of every fault of the database, for the log */
+/** @param onFault called for every database fault, to log it */
 export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -59,8 +59,8 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) =>
     new Histogram({ name, help, buckets, labelNames, registers });
   const batchRequests = histogram('onsale_batch_requests', 'Requests in a batch', [1, 2, 5, 10, 20, 50, 100, 200, 500]);
-  const lineWait = histogram('onsale_queue_wait_seconds', 'How long the first of a batch was in line', secondsBuckets);
-  const batchTime = histogram('onsale_batch_seconds', 'A transaction in the database; the most it can have held a row', secondsBuckets, [
+  const queueWait = histogram('onsale_queue_wait_seconds', "Queue wait of a batch's first request", secondsBuckets);
+  const batchTime = histogram('onsale_batch_seconds', 'Duration of a transaction, an upper bound on its row lock', secondsBuckets, [
     'path',
   ]);
 
@@ -74,7 +74,7 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
       refused: refusals,
       began: (requests, waitedMs) => {
         batchRequests.observe(requests);
-        lineWait.observe(waitedMs / 1000);
+        queueWait.observe(waitedMs / 1000);
       },
       ended: (path, tookMs) => {
         batchTime.observe({ path }, tookMs / 1000);
@@ -109,10 +109,10 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   };
 }
 
-/** Rendering takes a millisecond of the event loop, so two renderings are this far apart. */
+/** Rendering takes a millisecond of the event loop, so two renderings are at least this far apart. */
 const renderEveryMs = 50;
 
-/** @returns the registry as text; requests that come while one is under way share it */
+/** @returns the registry as text; concurrent requests share one rendering */
 function sharedText(registry: Registry): () => Promise<string> {
   let renderedAtMs = -Infinity;
   return singleFlight(async () => {
@@ -123,10 +123,10 @@ function sharedText(registry: Registry): () => Promise<string> {
 }
 
 /**
- * A counter that is kept in a map and handed over when asked for: a labelled counter looks its label up by text for each
- * request, and there are thousands a second.
+ * A counter that is kept in a map and copied to the registry at each scrape: a labelled counter of prom-client builds a text key
+ * for its label on every increment, and there are thousands a second.
  *
- * @returns counts one more
+ * @returns a function that increments the counter of a label value
  */
 function countedByHand(registry: Registry, name: string, help: string, label: string, known: readonly string[]): (value: string) => void {
   const counts = new Map(known.map((value) => [value, 0]));

@@ -1,7 +1,7 @@
 /**
- * Admission: how many requests may be in progress, in total and per key, so that memory and the wait of the last one are
- * bounded. The bounds follow the measured throughput: a request that would wait too long is refused at once. An admitted
- * request is answered by its deadline, whatever happens meanwhile.
+ * Admission control bounds the requests in progress, in total and per key, and so bounds memory and waiting time. The bounds
+ * follow the measured throughput: a request that would wait too long is refused at once. An admitted request is answered by
+ * its deadline, whatever happens to the database.
  */
 import { ThroughputEstimate } from './throughput.js';
 import type { OverloadReason } from './types.js';
@@ -9,25 +9,25 @@ import type { OverloadReason } from './types.js';
 export interface AdmissionLimits {
   readonly inProgressMax: number;
   readonly inProgressPerKeyMax: number;
-  /** However low the throughput: this many are admitted for one key, and twice as many in total. */
+  /** Admitted for one key however low the throughput is; in total, twice as many. */
   readonly inProgressPerKeyMin: number;
-  /** How long the last request of a key may have to wait at recent throughput; of all keys together, twice as long. */
+  /** The longest expected wait at recent throughput, for the last request of a key; for all keys together, twice as long. */
   readonly queueWaitMs: number;
   readonly deadlineMs: number;
 }
 
 export type ShedReason = Extract<OverloadReason, 'draining' | 'purchases full' | 'event purchases full'>;
 
-/** Seconds over which the clients that were refused are told to come back, at least and at most. */
+/** The shortest and the longest period, in seconds, over which the retries of refused clients are spread. */
 const [spreadMin, spreadMax] = [3, 30];
 
-/** Requests admitted and not yet served, of one key or of all. */
+/** Requests admitted and not yet served, for one key or for all. */
 class InProgress {
   count = 0;
   readonly throughput = new ThroughputEstimate();
 
   isFull(max: number, min: number, waitMs: number): boolean {
-    if (this.count < Math.min(max, min)) return false; // nearly always: without a look at the clock
+    if (this.count < Math.min(max, min)) return false; // nearly always; it avoids reading the clock
     this.throughput.update(performance.now());
     const { perSecond } = this.throughput;
     const bound = perSecond === undefined ? max : Math.min(max, Math.max(min, (perSecond * waitMs) / 1000));
@@ -51,7 +51,7 @@ export class Admission<K> {
     return this.#total.count;
   }
 
-  /** Why no request for `key` is admitted at the moment; undefined if one is. */
+  /** Why a request for `key` would be refused at the moment; undefined if it would be admitted. */
   refuses(key: K): ShedReason | undefined {
     const { inProgressMax, inProgressPerKeyMax, inProgressPerKeyMin, queueWaitMs } = this.#limits;
     if (this.#closed) return 'draining';
@@ -60,17 +60,17 @@ export class Admission<K> {
     return undefined;
   }
 
-  /** Counts a refusal. @returns the seconds after which to come back */
+  /** Counts a refusal. @returns the seconds after which the client should retry */
   shed(): number {
     this.#total.throughput.refused(performance.now());
     return this.retryAfterSeconds();
   }
 
   /**
-   * Admits a request that is not refused, until it has been served; answers by the deadline whatever happens meanwhile.
+   * Admits a request, which is in progress until `work` settles, and answers it by the deadline even if `work` takes longer.
    *
-   * @param work must settle some time after the deadline at the latest
-   * @param late the answer of the deadline
+   * @param work may settle after the deadline, but must settle eventually
+   * @param late gives the answer at the deadline
    */
   serve<R>(key: K, work: Promise<R>, late: () => R): Promise<R> {
     this.#enter(key);
@@ -96,15 +96,15 @@ export class Admission<K> {
   }
 
   /**
-   * At random from 1 to 3 seconds, so that clients that were refused together do not come back together; or over as many
-   * seconds as it takes to serve what is refused in one.
+   * A random delay of 1 to 3 seconds, so that clients refused together do not retry together. Under a heavier overload the range
+   * grows to the number of seconds that serving one second's refusals would take.
    */
   retryAfterSeconds(): number {
     const spread = Math.min(spreadMax, Math.max(spreadMin, Math.ceil(this.#total.throughput.excess)));
     return 1 + Math.floor(Math.random() * spread);
   }
 
-  /** Admits nothing from here on; resolves when the last request admitted has been served. */
+  /** Stops admitting requests; resolves when every admitted request has been served. */
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#total.count === 0) return;

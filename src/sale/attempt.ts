@@ -1,10 +1,10 @@
-/** One attempt at a batch, the requests that it carries, and what may have become of it. */
+/** One attempt at a batch: the requests that it carries, and whether it may have committed. */
 import type { PurchaseInProgress } from './inProgress.js';
 import type { Outcome, PurchaseRequest } from './types.js';
 
 /**
- * What may have become of an attempt without an answer. `not committed`: nothing, and nothing will. `in doubt`: its COMMIT was
- * sent, under the row lock. `in doubt and unfenced`: it was sent without the lock, and may even arrive after the next attempt.
+ * The possible effect of an attempt that got no answer. `not committed`: it had no effect and never will. `in doubt`: its COMMIT was
+ * sent under the row lock. `in doubt and unfenced`: it was sent without the lock, and may even arrive after the next attempt.
  */
 export type Doubt = 'not committed' | 'in doubt' | 'in doubt and unfenced';
 
@@ -30,10 +30,10 @@ export class Attempt {
   #carried: readonly PurchaseInProgress[] = [];
 
   /**
-   * @param batch of one event; which of it the attempt carries is seen when it begins, because it waits for a connection first
-   * @param doubt of the attempts before this one
-   * @param failedBefore whether there was an attempt before this one, in doubt or not
-   * @param onBegin told of the requests when a transaction is about to carry them; at most once
+   * @param batch requests of one event. The attempt waits for a connection first, so `begin` decides which of them it carries
+   * @param doubt of the earlier attempts
+   * @param failedBefore whether an earlier attempt failed, in doubt or not
+   * @param onBegin called at most once, with the requests that a transaction is about to carry
    */
   constructor(
     readonly eventId: string,
@@ -44,10 +44,10 @@ export class Attempt {
   ) {}
 
   /**
-   * A transaction is about to carry it.
+   * Call it when a transaction is about to carry the batch.
    *
-   * @returns the requests for which it is not too late. A request that an attempt in doubt did not carry does not join a later one:
-   *   it could be sold to while the refusal of another rests on an attempt without it.
+   * @returns the requests that are not too late. A request that an attempt in doubt did not carry does not join a later attempt:
+   *   it could buy tickets although another request was refused by an attempt that did not include it.
    */
   begin(): readonly PurchaseRequest[] {
     this.#carried = this.batch.filter((each) => each.mayBegin(this.doubt));
@@ -59,12 +59,12 @@ export class Attempt {
     return this.#carried.map(({ request }) => request);
   }
 
-  /** The transaction ended without an answer. @param doubt of this attempt and those before it */
+  /** Call it when the transaction ended without an answer. @param doubt of this attempt and the earlier ones */
   end(doubt: Doubt): void {
     for (const each of this.#carried) each.end(doubt);
   }
 
-  /** @param outcomes of the requests that `begin` returned last. @returns one answer for each of the batch, in order */
+  /** @param outcomes of the requests that `begin` returned last. @returns one answer per request of the batch, in order */
   answers(outcomes: readonly Outcome[]): readonly Outcome[] {
     if (outcomes.length === this.batch.length) return outcomes;
     const byRequest = new Map(this.#carried.map((each, index) => [each, outcomes[index]]));

@@ -1,16 +1,16 @@
 /**
- * What is left, in real time. Reads use the same primitive as sales: those that arrive while a query is running share
- * the next one, one query for all events asked for. Each read is answered by a query that started after the read
- * arrived, so it counts every purchase that was answered before, and the database sees a few queries at a time however
- * many people refresh. (A cache that answers with the running query would be faster and stale.)
+ * Availability in real time. Reads are batched as purchases are: reads that arrive while a query is running share the next
+ * query, which covers all requested events. Each read is answered by a query that started after the read arrived, so it counts
+ * every purchase answered before. The database sees a few queries at a time however many people refresh. (Answering from the
+ * query that is already running would be faster, but stale.)
  *
- * Events that such a query does not find are looked for once more, together and one query at a time, with proof that they do
- * not exist. The proof is a commit; made-up ids wait for it, and nobody else does.
+ * Events that such a query does not find are queried again, one query at a time, with proof that they do not exist. The proof
+ * is a commit, and only requests for invented ids wait for it.
  */
 import type { Pool } from '../db/client.js';
 import { Batcher } from '../concurrency/batcher.js';
 import type { EventRow } from '../sql/eventColumns.js';
-import { glanceAtEvents, readEvents } from '../sql/readEvents.js';
+import { readEvents, readEventsUnfenced } from '../sql/readEvents.js';
 import { Admission, type AdmissionLimits } from './admission.js';
 
 export type ReadOutcome =
@@ -19,7 +19,7 @@ export type ReadOutcome =
   | { readonly kind: 'overloaded'; readonly retryAfterSeconds: number };
 
 export interface Availability {
-  /** @throws whatever the database threw at the shared query */
+  /** @throws the database's error of the shared query */
   read(eventId: string): Promise<ReadOutcome>;
 }
 
@@ -31,7 +31,7 @@ export interface AvailabilityLimits extends AdmissionLimits {
 
 const everyEvent = 'every event';
 
-/** @param onRefused told of each read that was refused */
+/** @param onRefused called for each read that is refused */
 export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRefused: () => void): Availability {
   const admission = new Admission<string>(limits);
   const readBy = (query: typeof readEvents, queriesMax: number) =>
@@ -47,10 +47,10 @@ export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRef
       batchSizeMax: limits.batchReadsMax,
       runningPerKeyMax: queriesMax,
     });
-  const queue = readBy(glanceAtEvents, limits.queriesInFlightMax);
+  const queue = readBy(readEventsUnfenced, limits.queriesInFlightMax);
   const missing = readBy(readEvents, 1);
 
-  async function look(eventId: string): Promise<ReadOutcome> {
+  async function lookUp(eventId: string): Promise<ReadOutcome> {
     const outcome = await queue.submit(everyEvent, eventId);
     return outcome.kind === 'event-not-found' ? missing.submit(everyEvent, eventId) : outcome;
   }
@@ -62,7 +62,7 @@ export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRef
   return {
     read: async (eventId) => {
       if (admission.refuses(everyEvent) !== undefined) return overloaded(admission.shed());
-      return admission.serve(everyEvent, look(eventId), () => overloaded(admission.retryAfterSeconds()));
+      return admission.serve(everyEvent, lookUp(eventId), () => overloaded(admission.retryAfterSeconds()));
     },
   };
 }

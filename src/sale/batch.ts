@@ -1,6 +1,6 @@
 /**
- * Resolution: the same batch again, without the requests whose deadline has passed meanwhile, until it has an answer. Whatever
- * became of an attempt, the next one finds out; no buyer who may have bought is told "failed".
+ * Resolution: repeats a batch until it has an answer, without the requests whose deadline has passed. Each attempt finds out
+ * whether the previous one committed, so a buyer who may have bought is never answered "failed".
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { classify } from '../db/faults.js';
@@ -10,10 +10,10 @@ import type { Paths } from './pathChoice.js';
 import type { SaleObserver } from './sale.js';
 import type { Outcome } from './types.js';
 
-/** What became of a request; `failed` if the database refuses it, and it alone: a bug in this service. */
+/** The result of a request; `failed` if the database rejects this request alone, which is a bug in this service. */
 export type Resolved = Outcome | { readonly kind: 'failed'; readonly error: unknown };
 
-/** Between two attempts at a batch: 20 to 100 ms at random, so that replicas do not storm a database that has just come back. */
+/** Between two attempts: 20 to 100 ms at random, so that the replicas do not overload a database that has just recovered. */
 const pauseMs = () => 20 + Math.random() * 80;
 
 export class Batches {
@@ -26,8 +26,8 @@ export class Batches {
   }
 
   /**
-   * @param batch of one event
-   * @param doubt of the attempts at it before
+   * @param batch requests of one event
+   * @param doubt of the earlier attempts
    * @returns one answer per request, in order; never throws
    */
   async sell(eventId: string, batch: readonly PurchaseInProgress[], doubt: Doubt = 'not committed'): Promise<readonly Resolved[]> {
@@ -46,7 +46,7 @@ export class Batches {
         if (fault.transient) {
           await pause(pauseMs());
         } else if (failed) {
-          // One request may be at fault, or all of them: those that are not must not suffer for it.
+          // Perhaps only some requests are at fault; halving isolates them, so that the others can still be served.
           if (batch.length > 1) return this.#inHalves(eventId, batch, doubt);
           if (doubt === 'not committed') return [{ kind: 'failed', error }];
           await pause(pauseMs());

@@ -1,25 +1,25 @@
 /**
- * The rules of a sale, all of them and only here. `decide` is pure: it does no I/O, reads no clock and makes no ids, so every
- * rule can be tested without a database. The paths differ in how they know the state that it decides on.
+ * All rules of a sale are here and nowhere else. `decide` is pure: it does no I/O, reads no clock and makes no ids, so every
+ * rule can be tested without a database. The paths differ in how they obtain the state that it decides on.
  */
 import type { EventState, ExistingPurchase, Outcome, Purchase, PurchaseRequest, Refusal, Rules } from './types.js';
 
 export type Decision =
   /** To be written by this batch. */
   | { readonly kind: 'grant' }
-  /** Written already: by an earlier attempt at this very request (`own`), or by an earlier request with its key. */
+  /** Already written, by an earlier attempt at the same request (`own`) or by an earlier request with the same key. */
   | { readonly kind: 'recall'; readonly purchase: Purchase; readonly own: boolean }
   /** The same key was granted earlier in this batch, at this index. */
   | { readonly kind: 'repeat'; readonly of: number }
   | Refusal;
 
 /**
- * First come, first served, to the last ticket: a request that does not fit is refused, and a smaller one behind it may
- * still be granted. A key that bought before gets its purchase again whatever the rules say by then, because neither a
- * sold-out event nor a lowered limit takes a purchase back. Refusals are not remembered: a key that was refused may be
- * granted later, even later in the same batch.
+ * First come, first served, to the last ticket: a request that asks for too many is refused, and a smaller one after it may
+ * still be granted. A key that has a purchase gets it again whatever the rules are by then, because neither a sold-out event
+ * nor a lowered limit revokes a purchase. Refusals are not stored: a key that was refused may be granted later, even in the
+ * same batch.
  *
- * @param existing the purchases that the requests' ids and keys already have
+ * @param existing purchases that already exist under the requests' ids and keys
  * @returns one decision per request, in the order of the requests
  */
 export function decide(event: EventState, existing: readonly ExistingPurchase[], requests: readonly PurchaseRequest[]): Decision[] {
@@ -61,7 +61,7 @@ function refuse(quantity: number, available: number, { maxPurchaseLimit }: Rules
   return undefined;
 }
 
-/** Was this refused for want of tickets? Where one request was, the next batch cannot suppose that enough is available. */
+/** Whether a request was refused because too few tickets are left. Then the next batch cannot assume that enough are available. */
 export function isShortage({ kind }: Outcome): boolean {
   return kind === 'sold-out' || kind === 'insufficient-availability';
 }

@@ -1,21 +1,21 @@
 /**
- * What a replica remembers of each event: its rules, and how its last batch went. All of it is a hint. Rules are checked by the
- * statement that rests on them, and a path that turns out wrong costs one attempt.
+ * What a replica remembers about each event: its rules, and the result of its last batch. All of it is only a hint. The statement
+ * that relies on cached rules checks them, and a wrong path costs one extra attempt.
  */
 import type { Rules } from './types.js';
 
-/** Which path the next batch of an event is most likely to take. `row held`: another session keeps the row locked. */
+/** The path that the next batch of an event tries first. `row held`: the locked path, because another session keeps the row locked. */
 export type PathHint = 'fast' | 'snapshot' | 'locked' | 'row held';
 
-/** Batches of an event after which a replay is no longer expected. */
+/** After a replay, further replays are expected for this many batches of the event. */
 const replaysExpectedBatches = 200;
-/** About 40 MB; beyond it, the events whose last batch was longest ago are looked up again. */
+/** About 40 MB. Beyond it the events with the least recent batch are dropped, and looked up again when needed. */
 const eventsMax = 100_000;
 
 interface Entry {
   rules: Rules;
   hint: PathHint;
-  /** Batches left in which replays are expected. */
+  /** Further batches in which replays are expected. */
   replaysExpected: number;
 }
 
@@ -35,7 +35,7 @@ export class EventRegistry {
     return this.#entries.get(eventId)?.rules;
   }
 
-  /** `locked` for an unknown event: that path supposes nothing, and learns the rules. */
+  /** `locked` for an unknown event: the locked path needs no cached rules, and reads them. */
   hintOf(eventId: string): PathHint {
     return this.#entries.get(eventId)?.hint ?? 'locked';
   }
@@ -44,21 +44,21 @@ export class EventRegistry {
     return (this.#entries.get(eventId)?.replaysExpected ?? 0) > 0;
   }
 
-  /** Keeps the newest rules: a slow read may bring older ones than are known. */
+  /** Keeps the newest rules: a slow read may return older rules than the cached ones. */
   learn(eventId: string, rules: Rules): void {
     const entry = this.#entries.get(eventId);
     if (!entry) this.#add(eventId, { rules, hint: 'fast', replaysExpected: 0 });
     else if (rules.revision > entry.rules.revision) entry.rules = rules;
   }
 
-  /** A batch of the event has ended, on whatever path. */
+  /** Records the result of a batch, on any path. */
   remember(eventId: string, hint: PathHint, sawReplay: boolean): void {
     const entry = this.#entries.get(eventId);
     if (!entry) return;
     entry.hint = hint;
     if (sawReplay) entry.replaysExpected = replaysExpectedBatches;
     else if (entry.replaysExpected > 0) entry.replaysExpected -= 1;
-    // A Map iterates in the order of insertion, so the first entry is the one that was used longest ago.
+    // A Map iterates in insertion order, so reinserting makes the first entry the least recently used one.
     this.#entries.delete(eventId);
     this.#entries.set(eventId, entry);
   }

@@ -1,26 +1,26 @@
 /**
- * The fast path, for the normal case: decides by the rules that this replica has cached, supposing that enough is available and
- * that no key is known, and lets one statement write everything and check the suppositions. The statement is a transaction
- * by itself, and the only round trip. The batches of several events that wait for a connection share one: it is the number of
- * statements that costs.
+ * The fast path, for the normal case. It decides by the cached rules, assumes that enough tickets are available and that no key
+ * is known, and lets one statement check the assumptions and write everything. The statement is a transaction by itself and the
+ * only round trip. Batches of several events that wait for a connection share one statement, because the number of statements
+ * determines the cost.
  *
- * What was tried: one hot event, 256 connections, a key on every request, purchases as a share of what a route that does
- * nothing answers. Only figures of one run can be compared (two shared cores, medians):
+ * Alternatives measured: one hot event, 256 connections, a key on every request; purchases as a fraction of the answers of an
+ * empty route. Compare only figures of the same run (two shared cores, medians):
  *
  *     16 rounds   0.86  this statement alone
  *                 0.82  this statement alone, two batches in flight
  *                 0.77  BEGIN sent together with the statement (pg's pipeline mode), then COMMIT
- *                 0.75  the same, the next batch starting while this one waits for COMMIT
+ *                 0.75  the same, with the next batch starting while this one waits for COMMIT
  *      7 rounds   0.70  BEGIN, this statement, COMMIT
  *                 0.66  the locked path: BEGIN, lock, read, write, COMMIT
  *      4 rounds   0.93  this statement alone, prepared (db/client.ts)
- *      9 rounds   0.83  this statement, started at the end of the event loop's turn (concurrency/batcher.ts)
+ *      9 rounds   0.83  this statement, started at the end of the event-loop turn (concurrency/batcher.ts)
  *                 0.80  the same, started at once
  *
- * A hundred hot events, as a share of what one sells (5 rounds): 0.96 sharing statements, 0.72 with one for each event.
+ * A hundred hot events, as a fraction of the sales of one (5 rounds): 0.96 with shared statements, 0.72 with one per event.
  *
- * Replies are what costs: each waits its turn in an event loop full of HTTP, and Prisma works for each operation. Two batches
- * in flight are each half as large, behind the same lock.
+ * Replies are expensive: each waits in an event loop that is busy with HTTP, and Prisma does work per operation. With two batches
+ * in flight, each is half as large and they wait for the same lock.
  */
 import type { Pool, Queryable } from '../db/client.js';
 import { classify } from '../db/faults.js';
@@ -35,31 +35,31 @@ import type { Outcome, PurchaseRequest, Rules } from './types.js';
 const uniqueViolation = '23505';
 const nothingKnown: Pick<Recorded, 'known' | 'existing'> = { known: new Set(), existing: [] };
 
-/** Requests of one event that go together. */
+/** Requests of one event that share a statement. */
 export interface FastBatch {
   readonly eventId: string;
   readonly requests: readonly PurchaseRequest[];
-  /** Cached; the statement sells nothing if they have changed. */
+  /** The cached rules; the statement sells nothing if they have changed. */
   readonly rules: Rules;
-  /** Whether keys are likely to be known: costs a little for each purchase, and saves a statement that fails. */
+  /** Whether keys are likely to be known. It adds a small cost per purchase and avoids a statement that fails. */
   readonly expectsReplays: boolean;
 }
 
-/** A batch, and what was decided on the suppositions. */
+/** A batch with the decisions under the assumptions. */
 interface Plan extends FastBatch {
   readonly decisions: readonly Decision[];
-  /** One for each request that was granted. */
+  /** One per granted request. */
   readonly purchases: readonly NewPurchase[];
-  /** Of the requests that were not granted: a refusal rests on its key being unknown. */
+  /** Keys of the refused requests: a refusal holds only if its key is unknown. */
   readonly moreKeys: readonly string[];
   readonly revision: number;
 }
 
 /**
- * @returns for each batch one outcome per request, durable; undefined if a supposition did not hold or nobody in it could be
- *   granted, and then nothing happened to it
- * @throws AttemptFault. Unless it is certain that nothing happened, it may even happen later: the statement needs nothing more
- *   from us, and may be waiting in a network or in a stopped backend, before it has any lock.
+ * @returns for each batch one durable outcome per request; undefined if an assumption did not hold or no request could be granted:
+ *   then nothing was written for that batch
+ * @throws AttemptFault. Unless it certainly did not commit, the statement may still commit later: it needs nothing more from
+ *   the replica, and may be waiting in the network or in a stopped backend, before it holds any lock
  */
 export async function sellFast({ prisma }: Pool, batches: readonly FastBatch[]): Promise<(Outcome[] | undefined)[]> {
   const plans = batches.map(plan);
@@ -97,7 +97,7 @@ async function write(db: Queryable, plans: readonly Plan[]): Promise<ReadonlyMap
   }
 }
 
-/** Decides once more where a key was known. One that was committed while the statement waited has to be read now. */
+/** Decides again if a key was known. A purchase that was committed while the statement waited must be read separately. */
 async function answer(db: Queryable, plan: Plan, recorded: Recorded): Promise<Outcome[]> {
   const { eventId, requests, rules, decisions, purchases, moreKeys } = plan;
   const { known, createdAt } = recorded;

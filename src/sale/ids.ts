@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { v7 } from 'uuid';
 
-/** Random bytes are drawn a page at a time: a call for each id was 8 % of the profile of a purchase. */
+/** Random bytes are drawn one page at a time: one call per id took 8 % of a purchase's profile. */
 const randomPage = new Uint8Array(4_096);
 const bytesPerId = 16;
 let usedBytes = randomPage.length;
@@ -17,9 +17,9 @@ function randomBytes(): Uint8Array {
 }
 
 /**
- * A UUIDv7, monotonic by RFC 9562's method 1: ids of one process sort in the order in which they were made, which lists events
- * by their creation and tickets by their place in a purchase. The sequence starts at random in each millisecond. One such id
- * lets its neighbours be guessed, so it must not be what gives access to anything.
+ * A UUIDv7, monotonic by RFC 9562's method 1: the ids of one process sort in creation order, which orders lists of events by
+ * creation and tickets by their position in a purchase. The sequence starts at a random number in each millisecond. Neighbouring
+ * ids can be guessed from one of them, so such an id must not grant access to anything.
  */
 export function newId(): string {
   const random = randomBytes();
@@ -34,8 +34,8 @@ export function newId(): string {
 }
 
 /**
- * A UUIDv7 of the present millisecond with 73 random bits: whoever knows a purchase's id may read the purchase, so one id must
- * tell nothing about another.
+ * A UUIDv7 of the current millisecond with 73 random bits. Knowing a purchase's id grants read access to the purchase, so one id
+ * must reveal nothing about another.
  */
 export function newPurchaseId(): string {
   return v7({ random: randomBytes(), msecs: Date.now() });

@@ -1,11 +1,11 @@
 /**
- * A purchase request in progress: admitted, and not yet answered. Its state says what its answer may be at the deadline, and
- * which attempts may carry it:
+ * A purchase request in progress: admitted and not yet answered. Its state determines its answer at the deadline and the
+ * attempts that may carry it:
  *
  *     queued ⇄ in an attempt → in doubt → answered
  *
- * An attempt that did not commit puts it back to `queued`; one that may have committed leaves it in doubt. From every state the
- * deadline leads to `answered`, and nothing leads away from there.
+ * An attempt that did not commit returns it to `queued`; one that may have committed leaves it in doubt. The deadline leads from
+ * every state to `answered`, which is final.
  */
 import type { Doubt } from './attempt.js';
 import type { Outcome, PurchaseRequest } from './types.js';
@@ -19,8 +19,8 @@ export interface ProgressLimits {
 }
 
 /**
- * The last part of a deadline, kept for the transaction itself: under a load that cannot be carried, the requests served are
- * those that waited longest, and without it they would buy tickets and be told that the outcome is unknown.
+ * The last part of the deadline, reserved for the transaction. Under overload the requests being served are those that waited
+ * longest; without the reserve they would buy tickets and be answered that the outcome is unknown.
  */
 const reservedShare = 0.2;
 
@@ -31,7 +31,7 @@ export class PurchaseInProgress {
   readonly #isGone: (() => boolean) | undefined;
   #state: RequestState = 'queued';
 
-  /** @param isGone whether the client has hung up: then nothing need begin for it */
+  /** @param isGone whether the client has disconnected: then no attempt needs to begin for it */
   constructor(
     readonly request: PurchaseRequest,
     limits: ProgressLimits,
@@ -47,36 +47,36 @@ export class PurchaseInProgress {
   }
 
   /**
-   * Whether an attempt may carry it. A first attempt must be able to end before the deadline, and somebody must be there to be
-   * told. After one in doubt, only what that one carried may be carried again, up to the last moment.
+   * Whether an attempt may carry the request. A first attempt needs time to end before the deadline and a client that is still
+   * connected. After an attempt in doubt, only the requests that it carried may be carried again, until the deadline.
    */
   mayBegin(doubt: Doubt): boolean {
     const { deadlineMs } = this.#limits;
     if (doubt !== 'not committed') return this.#state === 'in doubt' && performance.now() < this.#deadlineAtMs;
-    return this.#state === 'queued' && !this.#hasHungUp() && performance.now() < this.#deadlineAtMs - deadlineMs * reservedShare;
+    return this.#state === 'queued' && !this.#isDisconnected() && performance.now() < this.#deadlineAtMs - deadlineMs * reservedShare;
   }
 
-  /** An attempt carries it from here on. */
+  /** Call it when an attempt is about to carry the request. */
   begin(): void {
     if (this.#state === 'queued') this.#state = 'in an attempt';
   }
 
-  /** The attempt that carried it ended without an answer. @param doubt of all attempts up to that one */
+  /** Call it when the attempt ended without an answer. @param doubt of all attempts so far */
   end(doubt: Doubt): void {
     if (this.#state !== 'in an attempt') return;
     this.#state = doubt === 'not committed' ? 'queued' : 'in doubt';
   }
 
-  /** The answer of the deadline: refused if no attempt carries it; unknown, and never "failed", if one may have committed. */
+  /** The answer at the deadline: refused if no attempt carries the request; unknown, never "failed", if one may have committed. */
   answerLate(): Outcome {
     const begun = this.#state === 'in an attempt' || this.#state === 'in doubt';
     this.#state = 'answered';
     const retryAfterSeconds = this.#limits.retryAfterSeconds();
     if (begun) return { kind: 'outcome-unknown', purchaseId: this.request.purchaseId, retryAfterSeconds };
-    return { kind: 'overloaded', reason: this.#hasHungUp() ? 'client gone' : 'too late', retryAfterSeconds };
+    return { kind: 'overloaded', reason: this.#isDisconnected() ? 'client gone' : 'too late', retryAfterSeconds };
   }
 
-  #hasHungUp(): boolean {
+  #isDisconnected(): boolean {
     return this.#isGone?.() ?? false;
   }
 }

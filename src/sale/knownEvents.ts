@@ -1,7 +1,7 @@
 /**
- * Purchases of events that do not exist must not queue with the others: each made-up id would be a queue, a batch and a
- * transaction of its own. So the first purchase of an event looks the event up, in the query that answers reads of
- * availability, and the sale begins with the rules that were found.
+ * Keeps purchases of events that do not exist out of the sale: each invented id would cost a queue, a batch and a transaction.
+ * So the first purchase of an event looks the event up, in the query that availability reads share, and the sale starts with the
+ * rules found there.
  */
 import { toRules } from '../sql/eventColumns.js';
 import type { Availability, ReadOutcome } from './availability.js';
@@ -9,7 +9,7 @@ import type { EventRegistry } from './eventRegistry.js';
 import type { Sale, SaleObserver } from './sale.js';
 import type { Outcome } from './types.js';
 
-/** @returns the same sale, for events that exist */
+/** @returns the same sale, restricted to events that exist */
 export function ofKnownEvents(
   sale: Sale,
   events: EventRegistry,
@@ -31,7 +31,7 @@ export function ofKnownEvents(
     events.has(eventId) ? sale.sell(eventId, request, isGone) : lookUpAndSell(eventId, request, isGone);
 }
 
-/** Nothing has happened yet, so a look-up that failed is a refusal; a sale after it would begin a second deadline. */
+/** A failed look-up is a refusal: nothing has been bought yet, and a sale after it would start a second deadline. */
 function refusal(found: ReadOutcome | 'failed'): Extract<Outcome, { kind: 'event-not-found' | 'overloaded' }> | undefined {
   if (found === 'failed') return { kind: 'overloaded', reason: 'too late', retryAfterSeconds: 1 };
   switch (found.kind) {

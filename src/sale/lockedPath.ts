@@ -1,6 +1,6 @@
 /**
- * The locked path, for any batch of one event, in one transaction: lock, read, decide, write, assert. It needs to suppose
- * nothing, so it serves the end of a sale and every attempt after a fault. Most batches need less: fastPath.ts.
+ * The locked path serves any batch of one event in one transaction: lock, read, decide, write, assert. It makes no assumptions,
+ * so it serves the end of a sale and every attempt after a fault. Most batches need less (fastPath.ts).
  */
 import type { Pool, Queryable } from '../db/client.js';
 import { lockAndFenceEvent, lockEvent } from '../sql/lockEvent.js';
@@ -12,23 +12,23 @@ import { keysOf, toNewPurchase, toOutcomes, toPurchase } from './outcomes.js';
 import type { Outcome, Purchase, PurchaseRequest, Rules } from './types.js';
 
 export interface LockedAnswer {
-  /** One per request, in order; durable. */
+  /** One durable outcome per request, in order. */
   readonly outcomes: Outcome[];
-  /** As of the lock; undefined when there is no such event. */
+  /** The rules read under the lock; undefined if the event does not exist. */
   readonly rules: Rules | undefined;
 }
 
 /**
- * Idempotent: the same requests again give the same purchases, whatever became of an earlier attempt. The row lock is the
- * barrier: an earlier attempt of this kind whose COMMIT was sent holds it until it has ended. So once the lock is ours, that
- * attempt has either committed, and its purchases exist, or never will.
+ * Idempotent: repeating the same requests returns the same purchases, whether or not an earlier attempt committed. The row lock
+ * is the barrier: an earlier locked attempt whose COMMIT was sent holds the lock until it ends. So once this attempt has the
+ * lock, the earlier one has either committed, and its purchases exist, or never will.
  *
- * @param fence after a fast attempt in doubt: also keeps that one's statement from selling if it arrives later
+ * @param fence set after a fast attempt in doubt: it also prevents that attempt's statement from selling if it arrives later
  * @throws AttemptFault
  */
 export async function sellLocked(pool: Pool, eventId: string, requests: readonly PurchaseRequest[], fence: boolean): Promise<LockedAnswer> {
   const ids = requests.map((request) => request.purchaseId);
-  let commitSent = false as boolean; // set inside the callback, where the compiler does not look
+  let commitSent = false as boolean; // set inside the callback, which the compiler does not track
   try {
     return await pool.prisma.$transaction(async (tx) => {
       const event = await (fence ? lockAndFenceEvent : lockEvent)(tx, eventId);
@@ -44,7 +44,7 @@ export async function sellLocked(pool: Pool, eventId: string, requests: readonly
   }
 }
 
-/** Writes what was granted. @returns the purchases by their ids */
+/** Writes the granted purchases. @returns the purchases by id */
 async function write(
   tx: Queryable,
   eventId: string,
@@ -55,6 +55,6 @@ async function write(
   const granted = requests.filter((_, index) => decisions[index]?.kind === 'grant').map(toNewPurchase);
   if (granted.length === 0) return new Map();
   const createdAt = await recordPurchases(tx, eventId, revision, granted);
-  if (!createdAt) throw new Error('under the lock, the event no longer had what was granted');
+  if (!createdAt) throw new Error('under the row lock, the granted tickets were no longer available');
   return new Map(granted.map((purchase) => [purchase.id, toPurchase(eventId, purchase, createdAt)]));
 }

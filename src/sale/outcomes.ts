@@ -1,4 +1,4 @@
-/** From granted requests to rows, and from rows to outcomes, on the paths that write. */
+/** Converts granted requests to rows, and rows to outcomes, for the paths that write. */
 import type { NewPurchase } from '../sql/recordPurchases.js';
 import type { Decision } from './decide.js';
 import { newId } from './ids.js';
@@ -16,7 +16,7 @@ export function toPurchase(eventId: string, { id, quantity, ticketIds }: NewPurc
   return { id, eventId, quantity, createdAt, ticketIds };
 }
 
-/** @param written the purchases that this attempt wrote, by id: exactly those that were granted */
+/** @param written the purchases that this attempt wrote, by id: exactly the granted ones */
 export function toOutcomes(
   requests: readonly PurchaseRequest[],
   decisions: readonly Decision[],
@@ -24,7 +24,7 @@ export function toOutcomes(
 ): Outcome[] {
   const purchaseAt = (index: number): Purchase => {
     const purchase = written.get(requests[index]?.purchaseId ?? '');
-    if (!purchase) throw new Error(`request ${String(index)} was granted and not written`);
+    if (!purchase) throw new Error(`request ${String(index)} was granted but not written`);
     return purchase;
   };
   let grants = 0;

@@ -1,9 +1,9 @@
 /**
- * Which path a batch takes. The next batch of an event most likely goes as the last one did: granted on the fast path, refused
- * by a snapshot, or, at the end of a sale and after every fault, on the locked path. That memory is only a hint: each path
- * answers truly, and hands the batch on when it cannot.
+ * Chooses the path of a batch. The next batch of an event most likely goes like the last one: granted on the fast path, refused on
+ * the snapshot path, or served on the locked path (at the end of a sale and after every fault). The remembered path is only a hint:
+ * a path that cannot answer correctly passes the batch to another.
  *
- * Each path has connections of its own, so that a row that another session keeps locked holds up only what must wait for it.
+ * Each path has its own connections, so that a row that another session keeps locked delays only the batches that need that row.
  */
 import { Batcher } from '../concurrency/batcher.js';
 import { semaphore, type Semaphore } from '../concurrency/semaphore.js';
@@ -18,23 +18,23 @@ import { refuseBySnapshot } from './snapshotPath.js';
 import type { Outcome, PurchaseRequest, Rules } from './types.js';
 
 export interface PathLimits {
-  /** Tickets of one statement, of all events in it. */
+  /** Tickets in one statement, for all of its events together. */
   readonly batchTicketsMax: number;
-  /** Transactions in the database at once: the pool's connections. At least 4. */
+  /** Concurrent transactions, which is the number of the pool's connections. At least 4. */
   readonly connectionsMax: number;
 }
 
 export type Path = 'fast' | 'snapshot' | 'locked';
 
 export interface PathObserver {
-  /** A transaction is over, well or not. @param tookMs in the database */
+  /** A transaction has ended, successfully or not. @param tookMs its duration in the database */
   ended(path: Path, tookMs: number): void;
 }
 
 /** The largest purchase that can be granted. */
 const largestPurchase = 1_000;
 const lockNotAvailable = '55P03';
-/** Events that share one statement: far more than can be told apart in its duration. */
+/** Events in one statement. Sharing it among more would save almost nothing per event. */
 const eventsMax = 500;
 
 interface FastAttempt {
@@ -55,7 +55,7 @@ export class Paths {
     this.#pool = pool;
     this.#events = events;
     this.#observer = observer;
-    // One connection reads snapshots, one waits for rows that others hold, and of the rest half is for the locked path.
+    // One connection reads snapshots, one waits for rows that other sessions hold, and half of the rest serves the locked path.
     const lockedMax = Math.max(1, Math.floor((limits.connectionsMax - 2) / 2));
     const fastMax = limits.connectionsMax - 2 - lockedMax;
     this.#locked = semaphore(lockedMax);
@@ -76,21 +76,21 @@ export class Paths {
       if (outcomes.length > 0) this.#events.remember(eventId, hintFor(outcomes), outcomes.some(isReplay));
       return outcomes;
     } catch (fault) {
-      // By itself from here on: whatever held this event up must not hold up those that shared a statement with it.
+      // Not on the fast path next time, so that a problem with this event does not delay the events that shared its statement.
       this.#events.remember(eventId, classify(fault).sqlState === lockNotAvailable ? 'row held' : 'locked', false);
       throw fault;
     }
   }
 
   async #choose(attempt: Attempt, hint: PathHint): Promise<Outcome[]> {
-    if (attempt.failedBefore) return this.#behindLock(attempt, hint);
-    const bySnapshot = hint === 'snapshot' ? await this.#bySnapshot(attempt) : undefined;
-    if (bySnapshot) return bySnapshot;
-    const byStatement = hint === 'fast' || hint === 'snapshot' ? await this.#byStatement(attempt) : undefined;
-    return byStatement ?? this.#behindLock(attempt, hint);
+    if (attempt.failedBefore) return this.#onLockedPath(attempt, hint);
+    const refusals = hint === 'snapshot' ? await this.#onSnapshotPath(attempt) : undefined;
+    if (refusals) return refusals;
+    const outcomes = hint === 'fast' || hint === 'snapshot' ? await this.#onFastPath(attempt) : undefined;
+    return outcomes ?? this.#onLockedPath(attempt, hint);
   }
 
-  async #byStatement(attempt: Attempt): Promise<Outcome[] | undefined> {
+  async #onFastPath(attempt: Attempt): Promise<Outcome[] | undefined> {
     const rules = this.#events.rulesOf(attempt.eventId);
     if (!rules) return undefined;
     const outcomes = await this.#fastBatches.submit('fast', { attempt, rules });
@@ -98,7 +98,7 @@ export class Paths {
     return outcomes;
   }
 
-  /** The batches of events that wait for a connection share the next statement: group commit once more, over events. */
+  /** Batches of different events that wait for a connection share the next statement: group commit again, across events. */
   #sellFast(attempts: readonly FastAttempt[]): Promise<(Outcome[] | undefined)[]> {
     const batches = attempts.map(({ attempt, rules }): FastBatch => {
       const { eventId } = attempt;
@@ -107,7 +107,7 @@ export class Paths {
     return this.#timed('fast', () => sellFast(this.#pool, batches));
   }
 
-  async #bySnapshot(attempt: Attempt): Promise<Outcome[] | undefined> {
+  async #onSnapshotPath(attempt: Attempt): Promise<Outcome[] | undefined> {
     const outcomes = await this.#snapshots(async () => {
       const requests = attempt.begin();
       return requests.length === 0 ? [] : this.#timed('snapshot', () => refuseBySnapshot(this.#pool, attempt.eventId, requests));
@@ -116,9 +116,9 @@ export class Paths {
     return outcomes;
   }
 
-  async #behindLock(attempt: Attempt, hint: PathHint): Promise<Outcome[]> {
-    const turn = hint === 'row held' ? this.#heldRows : this.#locked;
-    const { outcomes, rules } = await turn(async (): Promise<LockedAnswer> => {
+  async #onLockedPath(attempt: Attempt, hint: PathHint): Promise<Outcome[]> {
+    const inTurn = hint === 'row held' ? this.#heldRows : this.#locked;
+    const { outcomes, rules } = await inTurn(async (): Promise<LockedAnswer> => {
       const requests = attempt.begin();
       if (requests.length === 0) return { outcomes: [], rules: undefined };
       const fence = attempt.doubt === 'in doubt and unfenced';
@@ -138,7 +138,7 @@ export class Paths {
   }
 }
 
-/** A request that is too large for every event weighs no more than one that may be granted. */
+/** A request beyond every possible limit is refused, so it weighs no more than the largest one that can be granted. */
 export function weightOf({ quantity }: PurchaseRequest): number {
   return Math.min(quantity, largestPurchase);
 }
@@ -147,7 +147,7 @@ function isReplay(outcome: Outcome): boolean {
   return outcome.kind === 'idempotency-key-reused' || (outcome.kind === 'sold' && outcome.replayed);
 }
 
-/** What the next batch of an event can suppose, after these outcomes of one. */
+/** The path hint for the next batch of an event, from the outcomes of the last one. */
 function hintFor(outcomes: readonly Outcome[]): PathHint {
   if (outcomes.every(({ kind }) => kind !== 'sold')) return 'snapshot';
   return outcomes.some(isShortage) ? 'locked' : 'fast';

@@ -3,8 +3,8 @@
  *
  *     sell: admission (bounds, deadline) → queue → a batch of everything in it → an attempt → a path → one outcome per request
  *
- * Every path asks `decide`, the only place where the rules are written. Nothing here outlives the process, or must: any replica
- * can answer, and whatever was answered is in Postgres.
+ * Every path calls `decide`, the only place where the rules are written. No state here needs to survive the process: everything
+ * that was answered is in Postgres, so any replica can answer.
  */
 import { Batcher } from '../concurrency/batcher.js';
 import type { Pool } from '../db/client.js';
@@ -19,47 +19,47 @@ import type { Outcome, OverloadReason, PurchaseRequest } from './types.js';
 export interface SaleLimits extends AdmissionLimits {
   readonly batchRequestsMax: number;
   readonly batchTicketsMax: number;
-  /** Transactions of all events in the database at once: the pool's connections. At least 4. */
+  /** Concurrent transactions of all events, which is the number of the pool's connections. At least 4. */
   readonly connectionsMax: number;
 }
 
-/** What a sale tells those who watch it; every call is brief and throws nothing. */
+/** Receives the events of a sale, for metrics and logs. Every method returns quickly and does not throw. */
 export interface SaleObserver {
   outcome(kind: Outcome['kind'], replayed: boolean): void;
-  /** Refused before any transaction began. */
+  /** A request was refused before any transaction began. */
   refused(reason: OverloadReason): void;
-  /** A batch has a transaction. @param waitedMs by the first of it */
+  /** A transaction is about to carry a batch. @param waitedMs how long its first request was waiting */
   began(requests: number, waitedMs: number): void;
-  /** An attempt at a batch is over, well or not. */
+  /** An attempt at a batch has ended, successfully or not. */
   ended(path: Path, tookMs: number): void;
   fault(fault: Fault, error: unknown): void;
 }
 
 export interface Sale {
   /**
-   * Buys, or says why not. Answers by the deadline whatever happens to the database meanwhile.
+   * Buys tickets, or returns the reason why not. Answers by the deadline whatever happens to the database.
    *
-   * @param isGone whether the caller has hung up: then nothing need begin, and what has begun goes on
-   * @throws AttemptFault when the database refuses what was asked of it: a bug in this service, never tried again
+   * @param isGone whether the client has disconnected: then no attempt needs to begin, but one that has begun continues
+   * @throws AttemptFault if the database rejects the request's statement, which is a bug in this service and is not retried
    */
   sell(eventId: string, request: PurchaseRequest, isGone?: () => boolean): Promise<Outcome>;
   /**
-   * Would a request for this event be refused at once? Then counts it as refused.
+   * Checks whether a request for this event would be refused at once; if so, counts it as refused.
    *
-   * @param isLate the event loop is: then nothing is admitted beyond the event's next batch
-   * @returns the seconds after which to come back
+   * @param isLate whether the event-loop lag is too high: then an event admits no more than fit into its next batch
+   * @returns the seconds after which the client should retry; undefined if the request would be admitted
    */
   refuses(eventId: string, isLate: boolean): number | undefined;
   /** Requests admitted and not yet served. */
   readonly inProgress: number;
-  /** Of those, the requests in queues, not yet in a batch. */
+  /** Of those, the requests in the queues, not yet in a batch. */
   readonly waiting: number;
   readonly batchesRunning: number;
-  /** Admits nothing from here on; resolves when every admitted request has been served. */
+  /** Stops admitting requests; resolves when every admitted request has been served. */
   close(): Promise<void>;
 }
 
-/** @param events what is known of them; shared with whatever looks events up */
+/** @param events the replica's registry of events, shared with the code that looks events up */
 export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits, observer: SaleObserver): Sale {
   const admission = new Admission<string>(limits);
   const batches = new Batches(new Paths(pool, events, limits, observer), observer);

@@ -1,6 +1,6 @@
 /**
- * The snapshot path, for batches in which nobody can be granted: one read without a lock. It is used for nothing but answers
- * that take nothing, and these are true as of that read, whatever the reason of the refusals is.
+ * The snapshot path serves batches in which no request can be granted, with one read and no lock. It gives only refusals, which
+ * take no tickets; these are true as of that read.
  */
 import type { Pool } from '../db/client.js';
 import { readSnapshot } from '../sql/readSnapshot.js';
@@ -10,9 +10,9 @@ import { keysOf } from './outcomes.js';
 import type { Outcome, PurchaseRequest } from './types.js';
 
 /**
- * @returns one refusal per request; undefined, and nothing happened, if anybody is to be granted or a key is known (a replay
- *   must be as durable as what it repeats, and a read is not)
- * @throws AttemptFault; nothing happened
+ * @returns one refusal per request; undefined if a request can be granted or a key is known (a replay must be as durable as the
+ *   purchase that it repeats, which a read cannot ensure)
+ * @throws AttemptFault; nothing was written
  */
 export async function refuseBySnapshot(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[] | undefined> {
   try {

@@ -1,15 +1,15 @@
 /**
- * How fast requests are served. By Little's law (requests in the system = rate × wait) the estimate says how many may be admitted
- * so that the last of them does not wait too long: a bound that follows the machine, the batch sizes and the database.
+ * Estimates the throughput. By Little's law (requests in the system = rate × wait) it yields the number of requests that can be
+ * admitted without the last one waiting too long: a bound that adapts to the machine, the batch sizes and the database.
  */
 
 /** Long enough for a few batches. */
 const windowMs = 250;
 /**
- * The windows that are remembered; the best of them counts. Short enough to follow a database that stalls, long enough not to
- * take a moment in which thousands connect for the whole capacity. The mean of what was served refused 3 to 6 % of 2,560 to
- * 4,000 clients that could all have been served; an estimate after half a second refused 7,000 requests at the start of a
- * rush of 4,000.
+ * The number of windows kept; the best one is the estimate. They are few enough to follow a stalling database, and enough that
+ * a moment in which thousands of clients connect does not look like the full capacity. With the mean of the windows, 3 to 6 %
+ * of 2,560 to 4,000 clients were refused although all could have been served; with an estimate after half a second, 7,000
+ * requests were refused at the start of a rush of 4,000 clients.
  */
 const windows = 4;
 
@@ -21,12 +21,12 @@ export class ThroughputEstimate {
   readonly #recent: number[] = [];
   #refusedPerSecond = 0;
 
-  /** Requests served per second, recently; undefined until it was measured for a second in which requests waited all the time. */
+  /** Recent throughput; undefined until it was measured over a second without an idle moment. */
   get perSecond(): number | undefined {
     return this.#recent.length < windows ? undefined : Math.max(...this.#recent);
   }
 
-  /** How many seconds' worth of work was refused in each of the last seconds. */
+  /** The recent refusals of one second, in seconds of work at the estimated throughput. */
   get excess(): number {
     const { perSecond } = this;
     return perSecond === undefined ? 0 : this.#refusedPerSecond / Math.max(1, perSecond);
@@ -44,11 +44,11 @@ export class ThroughputEstimate {
     this.#refused += 1;
   }
 
-  /** Closes the window when its time is over, also while nothing is served. */
+  /** Closes the window when its time is over. Call it also while nothing is served. */
   update(nowMs: number): void {
     const elapsedMs = nowMs - this.#sinceMs;
     if (elapsedMs < windowMs) return;
-    // A window with an idle moment shows how many requests came, not how many could be served.
+    // A window with an idle moment measures the arrivals, not the capacity.
     if (!this.#wasIdle) this.#recent.push((this.#served * 1000) / elapsedMs);
     if (this.#recent.length > windows) this.#recent.shift();
     this.#refusedPerSecond = (this.#refusedPerSecond + (this.#refused * 1000) / elapsedMs) / 2;

@@ -1,24 +1,24 @@
 /**
- * The words of the sale: what is asked, what is known of an event, what is answered. A refusal is a value, to be switched
- * on exhaustively; only broken machines throw.
+ * The domain types of the sale: requests, the state of an event, outcomes. A refusal is a value, to be switched on
+ * exhaustively; only broken machines throw.
  */
 
-/** The caller's key, and the canonical form of the body that it was first sent with. */
+/** The caller's key, and the canonical form of the body that it was sent with. */
 export interface Idempotency {
   readonly key: string;
   readonly fingerprint: string;
 }
 
-/** A request to buy, with everything that must stay the same when it is tried again. */
+/** A request to buy, with everything that must stay the same when it is retried. */
 export interface PurchaseRequest {
-  /** UUIDv7, made before the first attempt: a later attempt finds an earlier one's purchase by it. */
+  /** UUIDv7, made before the first attempt, so that a later attempt finds the purchase of an earlier one. */
   readonly purchaseId: string;
-  /** A whole number from 1; it may exceed every limit, and is then refused. */
+  /** A whole number from 1. It may exceed every limit; then the request is refused. */
   readonly quantity: number;
   readonly idempotency: Idempotency | null;
 }
 
-/** A committed purchase: exactly `quantity` tickets, in the order of their ids. */
+/** A committed purchase of exactly `quantity` tickets, in the order of their ids. */
 export interface Purchase {
   readonly id: string;
   readonly eventId: string;
@@ -27,13 +27,13 @@ export interface Purchase {
   readonly ticketIds: readonly string[];
 }
 
-/** A purchase in the database, with the key that it was bought with. */
+/** A purchase in the database, with the key that bought it. */
 export interface ExistingPurchase {
   readonly purchase: Purchase;
   readonly idempotency: Idempotency | null;
 }
 
-/** What an operator decides about an event. */
+/** The rules that an operator sets for an event. */
 export interface RuleValues {
   readonly maxPurchaseLimit: number;
 }
@@ -41,12 +41,12 @@ export interface RuleValues {
 /** A value that is not given stays as it is. */
 export type RuleChange = { readonly [rule in keyof RuleValues]?: RuleValues[rule] | undefined };
 
-/** The same as of a revision, which every change increments. */
+/** The rules as of a revision, which every change increments. */
 export interface Rules extends RuleValues {
   readonly revision: number;
 }
 
-/** What `decide` must know of an event. */
+/** What `decide` needs to know about an event. */
 export interface EventState {
   readonly available: number;
   readonly rules: Rules;
@@ -69,18 +69,18 @@ const everyRefusal: Readonly<Record<Refusal['kind'], true>> = {
 };
 export const refusalKinds = Object.keys(everyRefusal) as Refusal['kind'][];
 
-/** Which bound a request met. */
+/** The limit that refused a request. */
 export type OverloadReason = 'draining' | 'purchases full' | 'event purchases full' | 'event loop lag' | 'too late' | 'client gone';
 
 export type Outcome =
   | { readonly kind: 'sold'; readonly purchase: Purchase; readonly replayed: boolean }
   | Refusal
-  /** Refused before any transaction carried it: nothing was bought. */
+  /** Refused before any transaction carried the request: nothing was bought. */
   | { readonly kind: 'overloaded'; readonly reason: OverloadReason; readonly retryAfterSeconds: number }
-  /** It may have been bought; the same key, or a look-up of `purchaseId`, will tell. */
+  /** The tickets may have been bought; a retry with the same key, or a look-up of `purchaseId`, finds out. */
   | { readonly kind: 'outcome-unknown'; readonly purchaseId: string; readonly retryAfterSeconds: number };
 
-/** For the `default` of an exhaustive switch: does not compile when a case is missing. */
+/** For the `default` of an exhaustive switch: the call does not compile if a case is missing. */
 export function impossible(value: never): never {
   throw new Error(`not a known case: ${JSON.stringify(value)}`);
 }

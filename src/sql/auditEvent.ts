@@ -1,21 +1,21 @@
 import type { PrismaClient } from '../db/client.js';
 
-/** The books of one event, in tickets. */
+/** The totals of one event, in tickets. */
 export interface Audit {
   readonly totalQuota: number;
   readonly available: number;
   readonly held: number;
-  /** The sum of the quantities of its purchases. */
+  /** The sum of the quantities of the event's purchases. */
   readonly sold: number;
-  /** Its tickets, counted. */
+  /** The number of the event's ticket rows. */
   readonly ticketsIssued: number;
 }
 
 /**
- * The conservation query: everything counted from the rows, in one statement and so in one snapshot. Reads every ticket
- * of the event; about a second for five million.
+ * The conservation query: it counts everything from the rows in one statement, and therefore in one snapshot. It reads every
+ * ticket of the event, which takes about a second for five million.
  *
- * @returns undefined when there is no such event
+ * @returns undefined if the event does not exist
  */
 export async function auditEvent(db: Pick<PrismaClient, '$queryRaw'>, eventId: string): Promise<Audit | undefined> {
   const rows = await db.$queryRaw<Audit[]>`
@@ -27,7 +27,7 @@ export async function auditEvent(db: Pick<PrismaClient, '$queryRaw'>, eventId: s
   return rows[0];
 }
 
-/** The law: available + held + sold = quota, nothing below zero, as many tickets as sold. */
+/** The conservation law: available + held + sold = quota, available ≥ 0, tickets issued = sold. */
 export function isConserved(audit: Audit): boolean {
   const { totalQuota, available, held, sold, ticketsIssued } = audit;
   return available >= 0 && available + held + sold === totalQuota && ticketsIssued === sold;

@@ -9,7 +9,7 @@ export interface NewEvent extends RuleValues {
   readonly totalQuota: number;
 }
 
-/** Makes an event with all of its quota available. Its times are the database's, as all times are (`dbgenerated` in the schema). */
+/** Creates an event with its whole quota available. Its times, like all times, come from the database (`dbgenerated` in the schema). */
 export async function createEvent(db: Pick<PrismaClient, 'event'>, event: NewEvent): Promise<EventRow> {
   return db.event.create({ data: { ...event, available: event.totalQuota } });
 }

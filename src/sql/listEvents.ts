@@ -2,9 +2,9 @@ import type { PrismaClient } from '../db/client.js';
 import type { EventRow } from './eventColumns.js';
 
 /**
- * A page of events, newest first: ids are UUIDv7, so the primary key is in the order of creation.
+ * A page of events, newest first. Ids are UUIDv7, so the primary key is in creation order.
  *
- * @param page `after`: the last id of the page before; `limit`: rows, at least 1
+ * @param page `after`: the last id of the previous page; `limit`: the number of rows, at least 1
  */
 export async function listEvents(
   db: Pick<PrismaClient, 'event'>,

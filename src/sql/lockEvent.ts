@@ -4,14 +4,14 @@ import type { EventState } from '../sale/types.js';
 import { stateColumns, type StateRow, toState } from './eventColumns.js';
 
 /**
- * Takes the event's row until the end of the transaction; waits for the batch that has it, up to the lock timeout.
+ * Locks the event's row until the end of the transaction. It waits for the batch that holds the lock, up to the lock timeout.
  *
- * FOR NO KEY UPDATE is the lock that the UPDATE after it takes anyway, and the weakest that excludes another batch.
+ * FOR NO KEY UPDATE is the lock that the following UPDATE takes anyway, and the weakest one that excludes another batch.
  *
  * A statement that waited for a lock sees the newest version of the row it locked, but every other table as it was
- * before the wait. So nothing else may be read here: `WITH locked AS (… FOR UPDATE), existing AS (SELECT …)` oversells.
+ * before the wait. So this statement must not read anything else: `WITH locked AS (… FOR UPDATE), existing AS (SELECT …)` oversells.
  *
- * @returns undefined when there is no such event
+ * @returns undefined if the event does not exist
  */
 export async function lockEvent(tx: Queryable, eventId: string): Promise<EventState | undefined> {
   const rows = await tx.$queryRaw<StateRow[]>`
@@ -23,9 +23,9 @@ export async function lockEvent(tx: Queryable, eventId: string): Promise<EventSt
 }
 
 /**
- * The same lock, and a fence: increments the event's revision. A fast statement that was sent before and has not arrived yet
- * names the revision of before, so it can do nothing any more. (A fencing token, as Kleppmann describes it in "How to do
- * distributed locking", 2016: the resource itself refuses whoever comes with an older number.)
+ * The same lock with a fence: it increments the event's revision. A fast statement that was sent earlier and has not arrived yet
+ * names the previous revision, so it can no longer sell. (The revision is a fencing token, as in Kleppmann's "How to do
+ * distributed locking", 2016: the resource itself rejects requests with an older number.)
  */
 export async function lockAndFenceEvent(tx: Queryable, eventId: string): Promise<EventState | undefined> {
   const rows = await tx.$queryRaw<StateRow[]>`
@@ -36,7 +36,7 @@ export async function lockAndFenceEvent(tx: Queryable, eventId: string): Promise
   return stateOf(tx, rows);
 }
 
-/** That there is no such event is fenced: a primary that was replaced must not say it of an event that its successor sells. */
+/** Fences the answer that an event does not exist: a replaced primary must not give it for an event that its successor sells. */
 async function stateOf(tx: Queryable, [row]: readonly StateRow[]): Promise<EventState | undefined> {
   if (row) return toState(row);
   await tx.$queryRaw`SELECT (${fence}) IS NOT NULL AS "isProven"`;

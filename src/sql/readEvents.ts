@@ -5,13 +5,13 @@ import { eventColumns, type EventRow } from './eventColumns.js';
 type Row = (EventRow | { readonly id: null }) & { readonly isProven: boolean };
 
 /**
- * The events that exist among `ids`, in no order, as committed when the query starts. Takes no lock: readers never wait
- * for a sale, nor a sale for them.
+ * The events that exist among `ids`, in no particular order, as committed when the query starts. It takes no lock: reads never
+ * wait for a sale, and a sale never waits for reads.
  *
- * If one is missing, the statement is a fence as well: a buyer does not come back after "no such event", so a primary that was
- * replaced must not say it of an event that its successor sells.
+ * If an event is missing, the statement also fences: a buyer does not retry after "event not found", so a replaced primary must
+ * not give that answer for an event that its successor sells.
  *
- * @param ids each once
+ * @param ids without duplicates
  */
 export async function readEvents(db: Pick<PrismaClient, '$queryRaw'>, ids: readonly string[]): Promise<EventRow[]> {
   const rows = await db.$queryRaw<Row[]>`
@@ -25,12 +25,13 @@ export async function readEvents(db: Pick<PrismaClient, '$queryRaw'>, ids: reado
                      AS "isProven") proof
       LEFT JOIN found ON true`;
   const events = rows.filter((row): row is Row & EventRow => row.id !== null);
-  if (events.length < ids.length && rows[0]?.isProven !== true) throw new Error('an event is missing, and nothing proves that it is');
+  if (events.length < ids.length && rows[0]?.isProven !== true)
+    throw new Error('an event is missing, and the server did not prove that it is the primary');
   return events;
 }
 
-/** The same, for whoever asks again for those that are missing: of them it proves nothing, and it commits nothing. */
-export async function glanceAtEvents(db: Pick<PrismaClient, '$queryRaw'>, ids: readonly string[]): Promise<EventRow[]> {
+/** The same without a fence: for missing events it proves nothing, and the caller must query them again. */
+export async function readEventsUnfenced(db: Pick<PrismaClient, '$queryRaw'>, ids: readonly string[]): Promise<EventRow[]> {
   return db.$queryRaw<EventRow[]>`
     SELECT ${eventColumns}
       FROM events

@@ -11,14 +11,14 @@ interface Row {
 }
 
 /**
- * The purchases that exist already under these ids or keys, with their tickets.
+ * The existing purchases with these ids or keys, and their tickets.
  *
- * On the locked path this is a statement of its own after the lock was taken: only then does its snapshot include what the
- * last holder of the lock committed.
+ * On the locked path this is a separate statement after the lock: only then does its snapshot include the commit of the previous
+ * holder of the lock.
  *
- * Each id and key is looked up by itself: OFFSET 0 keeps the planner from joining. With `= ANY` and statistics from before the
- * event went on sale it takes the event for small, and reads all of its purchases by the primary key: a statement that looked 16
- * keys up cost 1.5 ms of processor time that way and 0.5 ms one by one.
+ * Each id and key is looked up separately: OFFSET 0 keeps the planner from flattening the look-up into a join. With `= ANY` and
+ * statistics from before the sale, the planner takes the event for a small one and reads all of its purchases by the primary key:
+ * a look-up of 16 keys took 1.5 ms of processor time that way, and 0.5 ms one by one.
  */
 export async function readExisting(
   db: Queryable,

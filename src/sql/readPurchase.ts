@@ -5,9 +5,9 @@ import type { Purchase } from '../sale/types.js';
 type Row = (Purchase & { readonly isProven: boolean }) | { readonly id: null; readonly isProven: boolean };
 
 /**
- * If there is none, the statement is a fence as well: what was acknowledged must never be denied by a primary that was replaced.
+ * If the purchase is missing, the statement also fences: a replaced primary must never deny an acknowledged purchase.
  *
- * @returns undefined when the event has no such purchase
+ * @returns undefined if the event has no such purchase
  */
 export async function readPurchase(
   db: Pick<PrismaClient, '$queryRaw'>,
@@ -27,9 +27,9 @@ export async function readPurchase(
     SELECT found.*, proof."isProven"
       FROM (SELECT CASE WHEN EXISTS (SELECT FROM found) THEN false ELSE (${fence}) IS NOT NULL END AS "isProven") proof
       LEFT JOIN found ON true`;
-  if (!row) throw new Error('a row joined to whatever was found gave no row');
+  if (!row) throw new Error('a statement that always returns a row returned none');
   const { isProven, ...purchase } = row;
   if (purchase.id !== null) return purchase;
-  if (!isProven) throw new Error('a purchase is missing, and nothing proves that it is');
+  if (!isProven) throw new Error('a purchase is missing, and the server did not prove that it is the primary');
   return undefined;
 }

@@ -4,7 +4,7 @@ import { stateColumns, type StateRow, toState } from './eventColumns.js';
 
 export interface Snapshot {
   readonly event: EventState;
-  /** Whether any of the keys has a purchase. */
+  /** Whether a purchase exists for any of the keys. */
   readonly keyKnown: boolean;
 }
 
@@ -13,12 +13,12 @@ interface Row extends StateRow {
 }
 
 /**
- * The event, and whether a key is known, in one snapshot and without a lock. Whoever takes tickets updates the event's row
- * in the same transaction, so the snapshot shows a purchase if and only if it shows what the purchase took.
+ * The event, and whether a key is known, in one snapshot and without a lock. Every purchase updates the event's row in its own
+ * transaction, so the snapshot shows a purchase if and only if `available` has been reduced by it.
  *
- * The keys are looked up one by one (readExisting.ts says why).
+ * The keys are looked up one by one (readExisting.ts explains why).
  *
- * @returns undefined when there is no such event
+ * @returns undefined if the event does not exist
  */
 export async function readSnapshot(db: Queryable, eventId: string, keys: readonly string[]): Promise<Snapshot | undefined> {
   const keyList = `{${keys.map((key) => JSON.stringify(key)).join()}}`;

@@ -3,7 +3,7 @@ import { Prisma } from '../generated/prisma/client.js';
 import type { Idempotency } from '../sale/types.js';
 import { mayTake } from './eventColumns.js';
 
-/** A purchase to be written, with as many ticket ids as its quantity says. */
+/** A purchase to be written, with `quantity` ticket ids. */
 export interface NewPurchase {
   readonly id: string;
   readonly quantity: number;
@@ -19,16 +19,16 @@ interface Row {
 }
 
 /**
- * Takes the tickets off what is available and issues them: all of it, or nothing. The UPDATE is conditional: enough must
- * be available, and the event's rules must be those of `revision`. It takes the event's row lock, and having waited for it
- * looks at its conditions again. The inserts hang on the row that it returns. A purchase id or key that was used before is a
- * unique violation, which undoes everything; recordUnlessKnown.ts leaves such purchases out instead.
+ * Takes the tickets from `available` and issues them: everything or nothing. The UPDATE is conditional: enough tickets must be
+ * available, and the event's rules must be those of `revision`. It takes the event's row lock; if it had to wait for the lock,
+ * it checks its conditions again. The inserts depend on the row that it returns. A purchase id or key that was used before is a
+ * unique violation, which rolls back everything; recordUnlessKnown.ts skips such purchases instead.
  *
- * One statement, because every round trip under the lock is paid by every request in the queue. Lists travel as array
- * literals, put together here: JavaScript arrays pass through three layers that copy and convert them element by element.
+ * It is one statement, because every queued request waits for each round trip under the lock. Lists are sent as array literals
+ * built here, because JavaScript arrays pass through three layers that copy and convert them element by element.
  *
- * @returns the time of the purchases, by the database's clock; undefined, and nothing happened, if the conditions do not hold
- * @throws a unique violation, and whatever the database throws
+ * @returns the time of the purchases, by the database's clock; undefined if the conditions do not hold: then nothing was written
+ * @throws a unique violation, or any other database error
  */
 export async function recordPurchases(
   db: Queryable,
@@ -61,12 +61,12 @@ export async function recordPurchases(
            statement_timestamp()::timestamptz(3) AS "createdAt"`;
   if (row?.sold === 0 && row.purchases === 0 && row.tickets === 0) return undefined;
   if (row?.sold !== 1 || row.purchases !== purchases.length || row.tickets !== ticketCount) {
-    throw new Error(`meant ${String(purchases.length)} purchases of ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
+    throw new Error(`expected ${String(purchases.length)} purchases of ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
   }
   return row.createdAt;
 }
 
-/** The columns of the purchases and of their tickets: the elements of arrays, each behind a comma. */
+/** The columns of the purchases and of their tickets, as array elements, each preceded by a comma. */
 export function toColumns(purchases: readonly NewPurchase[]) {
   let ticketCount = 0;
   let [purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds] = ['', '', '', '', '', ''];
@@ -84,12 +84,12 @@ export function toColumns(purchases: readonly NewPurchase[]) {
   return { ticketCount, purchaseIds, quantities, keys, fingerprints, ticketIds, ticketPurchaseIds };
 }
 
-/** An array as Postgres writes it. @param column of `toColumns` */
+/** A Postgres array literal. @param column of `toColumns` */
 export function toArray(column: string): string {
   return `{${column.slice(1)}}`;
 }
 
-/** For text in visible ASCII, which keys and fingerprints are, Postgres quotes array elements as JSON quotes strings. */
+/** Keys and fingerprints are visible ASCII; for such text, array elements are quoted in Postgres as strings are in JSON. */
 function arrayElement(text: string | undefined): string {
   return text === undefined ? 'NULL' : JSON.stringify(text);
 }

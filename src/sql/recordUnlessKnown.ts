@@ -4,41 +4,41 @@ import type { ExistingPurchase } from '../sale/types.js';
 import { mayTake } from './eventColumns.js';
 import { type NewPurchase, toArray, toColumns } from './recordPurchases.js';
 
-/** What one event sells, by the rules of a revision. */
+/** The purchases of one event, granted under the rules of a revision. */
 export interface EventPurchases {
   readonly eventId: string;
   readonly revision: number;
   readonly purchases: readonly NewPurchase[];
-  /** Keys to look up beside those of `purchases`. */
+  /** Keys to look up in addition to those of `purchases`. */
   readonly moreKeys: readonly string[];
 }
 
 export interface Recorded {
-  /** By the database's clock. */
+  /** The time of the purchases, by the database's clock. */
   readonly createdAt: Date;
-  /** The ids of the purchases that were not written, because their key was known. */
+  /** The ids of the purchases that were skipped because their key was known. */
   readonly known: ReadonlySet<string>;
   /**
-   * The purchases of known keys, as committed when the statement began. That of a key which was committed while the statement waited
-   * for the row is not among them.
+   * The purchases of known keys, as committed when the statement began. A purchase committed while the statement waited for the
+   * row is not included.
    */
   readonly existing: readonly ExistingPurchase[];
 }
 
 interface Row {
-  /** With a comma between them; null if there are none. */
+  /** Separated by commas; null if there are none. */
   eventIds: string | null;
-  /** The ids of the purchases that were written; null if all were. */
+  /** The ids of the written purchases; null if all were written. */
   purchaseIds: string | null;
   existing: ExistingRow[];
   purchases: number;
   tickets: number;
-  /** Tickets taken off what was available. */
+  /** Tickets taken from `available`. */
   taken: number;
   createdAt: Date;
 }
 
-/** As JSON has it. */
+/** An existing purchase as JSON. */
 interface ExistingRow {
   id: string;
   eventId: string;
@@ -50,23 +50,23 @@ interface ExistingRow {
 }
 
 /**
- * `recordPurchases` for several events in one statement, which leaves out every purchase whose key is known, and
- * reads what that key bought. For each event: all of the others, or nothing.
+ * `recordPurchases` for several events in one statement, which skips every purchase whose key is known and reads the purchase
+ * that the key bought. For each event it writes all of the other purchases, or none.
  *
- * With a hundred events on sale, it is the number of statements that costs, not what they write. For one event it costs 2 µs
- * more for each purchase and 70 µs more for each statement (of 10 and 170), so it is used where a key is known: there the
- * alternative is a statement that fails.
+ * With a hundred events on sale, the number of statements determines the cost, not the rows that they write. For a single event
+ * this statement costs 2 µs more per purchase and 70 µs more per statement (of 10 and 170), so there it is used only if a key is
+ * known, where the alternative is a statement that fails.
  *
- * The rows are locked first, in the order of their ids: two replicas that sell the same events wait for one another and
- * never in a circle. A row that was waited for is returned in its newest version, its conditions checked again. (SKIP LOCKED
- * would never wait; but then two replicas with the same events keep skipping each other's.) ON CONFLICT looks at the
- * newest index entries, so it also sees what was committed during the wait.
+ * The rows are locked first, in the order of their ids, so that two replicas that sell the same events cannot deadlock. After a
+ * wait, the row is returned in its newest version and its conditions are checked again. (SKIP LOCKED would never wait, but two
+ * replicas with the same events would keep skipping each other's rows.) ON CONFLICT checks the newest index entries, so it also
+ * sees commits made during the wait.
  *
- * Even if all keys of an event are known the statement locks its row, so its commit writes WAL and waits for the
- * synchronous standby: a replay that is answered after it is as durable as the purchase that it repeats.
+ * Even if all keys of an event are known, the statement locks its row, so its commit writes WAL and waits for the synchronous
+ * standby: a replay answered after it is as durable as the purchase that it repeats.
  *
- * @returns by event; nothing happened to an event that is missing, because too little was available or its rules have changed
- * @throws whatever the database throws; nothing happened
+ * @returns by event. If an event is missing, nothing was written for it: too few tickets were available, or its rules have changed
+ * @throws any database error; the statement wrote nothing, unless its commit is in doubt
  */
 export async function recordUnlessKnown(db: Queryable, batches: readonly EventPurchases[]): Promise<ReadonlyMap<string, Recorded>> {
   const columns = batches.map(({ purchases }) => toColumns(purchases));
@@ -133,7 +133,7 @@ export async function recordUnlessKnown(db: Queryable, batches: readonly EventPu
   return toRecorded(batches, row);
 }
 
-/** Compares what was written with what was meant. */
+/** Asserts that the rows written are the rows intended. */
 function toRecorded(batches: readonly EventPurchases[], row: Row): ReadonlyMap<string, Recorded> {
   const held = new Set(row.eventIds?.split(','));
   const written = row.purchaseIds === null ? undefined : new Set(row.purchaseIds.split(','));
@@ -144,7 +144,7 @@ function toRecorded(batches: readonly EventPurchases[], row: Row): ReadonlyMap<s
   for (const { eventId, purchases } of batches) {
     if (!held.has(eventId)) continue;
     const known = purchases.filter(isKnown);
-    if (known.some(({ idempotency }) => idempotency === null)) throw new Error('a purchase without a key was left out as known');
+    if (known.some(({ idempotency }) => idempotency === null)) throw new Error('a purchase without a key was skipped as known');
     purchaseCount += purchases.length - known.length;
     ticketCount += purchases.reduce((sum, each) => sum + (isKnown(each) ? 0 : each.quantity), 0);
     recorded.set(eventId, {
@@ -154,7 +154,7 @@ function toRecorded(batches: readonly EventPurchases[], row: Row): ReadonlyMap<s
     });
   }
   if (row.purchases !== purchaseCount || row.tickets !== ticketCount || row.taken !== ticketCount) {
-    throw new Error(`meant ${String(purchaseCount)} purchases of ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
+    throw new Error(`expected ${String(purchaseCount)} purchases of ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
   }
   return recorded;
 }

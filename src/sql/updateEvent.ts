@@ -5,10 +5,10 @@ import { eventColumns, type EventRow, setRules } from './eventColumns.js';
 export type EventChange = RuleChange & { readonly name?: string | undefined };
 
 /**
- * Changes what may change. Waits for the batch that holds the row, so a lower limit binds every batch after it: a change of a
- * rule increments the revision, and no statement that rests on rules of another revision sells.
+ * Changes the name or the rules of an event. It waits for the batch that holds the row, and a changed rule increments the
+ * revision: a statement that relies on rules of another revision sells nothing, so a lower limit binds every later batch.
  *
- * @returns undefined when there is no such event
+ * @returns undefined if the event does not exist
  */
 export async function updateEvent(
   db: Pick<PrismaClient, '$queryRaw'>,

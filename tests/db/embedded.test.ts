@@ -83,7 +83,7 @@ test('a directory with other things in it is left as it is', async () => {
   const foreign = await mkdtemp(join(tmpdir(), 'onsale-foreign-'));
   await writeFile(join(foreign, 'letter.txt'), 'mine');
   await expect(failure(start({ EMBEDDED_DATA_DIR: foreign }))).resolves.toBe(
-    `The data directory ${foreign} has other things in it; choose an empty one with EMBEDDED_DATA_DIR.`,
+    `The data directory ${foreign} contains other files; choose an empty one with EMBEDDED_DATA_DIR.`,
   );
   await rm(foreign, { recursive: true });
 });

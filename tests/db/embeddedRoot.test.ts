@@ -126,7 +126,7 @@ testAsRoot('a hard link to a file of root’s is not taken for one of ours', asy
 testAsRoot('a directory that the account could replace by a link is refused in one sentence', async () => {
   const parent = join(base, 'of-the-account');
   mkdirSync(parent);
-  const refused = `When root starts onsale, ${parent} must belong to root and be writable by nobody else; choose another directory with EMBEDDED_DATA_DIR.`;
+  const refused = `When root starts onsale, only root may own and write ${parent}; choose another directory with EMBEDDED_DATA_DIR.`;
   chownSync(parent, account.uid, account.gid);
   await expect(failure(startProgram(join(parent, 'data')))).resolves.toBe(refused);
   chownSync(parent, 0, 0);

@@ -94,7 +94,7 @@ test.each([
 
 test('a lock file that is no file is named in one sentence', async () => {
   await mkdir(lockFile());
-  await expect(failure(startProgram(kept))).resolves.toBe(`${lockFile()} is not a plain file.`);
+  await expect(failure(startProgram(kept))).resolves.toBe(`${lockFile()} is not a regular file.`);
   await rm(lockFile(), { recursive: true });
 });
 

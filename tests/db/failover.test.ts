@@ -69,7 +69,7 @@ test('a replica whose connections became read-only is not ready, and ready again
   const readiness = createReadiness(pool);
   await expect(readiness.check()).resolves.toEqual({ ready: true });
   await demoteOpenSessions(pool, 1);
-  await expect(readiness.check()).resolves.toEqual({ ready: false, reason: 'The database takes no writes.' });
+  await expect(readiness.check()).resolves.toEqual({ ready: false, reason: 'The database is read-only.' });
   let state = await readiness.check();
   for (let attempt = 0; attempt < 20 && !state.ready; attempt += 1) state = await readiness.check(); // the pool learns of lost connections a moment later
   expect(state).toEqual({ ready: true });

@@ -16,7 +16,7 @@ test.each([
   [{ DATABASE_URL: 'mysql://localhost/x', ADMIN_TOKEN: complete.ADMIN_TOKEN }, 'DATABASE_URL must start with postgresql://.'],
   [
     { ...complete, DATABASE_URL: 'postgresql://u:p@localhost:99999/x' },
-    'DATABASE_URL is no URL; its port must be a number, and what is special in its password written as %XX.',
+    'DATABASE_URL is not a valid URL; its port must be a number, and special characters in its password must be written as %XX.',
   ],
   [{ DATABASE_URL: complete.DATABASE_URL }, 'ADMIN_TOKEN is required when DATABASE_URL is set.'],
   [{ ...complete, ADMIN_TOKEN: 'short' }, 'ADMIN_TOKEN must be at least 16 visible ASCII characters.'],
@@ -24,7 +24,7 @@ test.each([
   [{ LOCK_TIMEOUT_MS: '2000' }, 'LOCK_TIMEOUT_MS (2000) must be less than STATEMENT_TIMEOUT_MS (2000).'],
   [{ PURCHASE_DEADLINE_MS: '20000' }, 'PURCHASE_DEADLINE_MS (20000) must be less than REQUEST_TIMEOUT_MS (10000).'],
   [{ READ_CONNECTIONS_MAX: '2' }, 'READ_CONNECTIONS_MAX must be at least 3.'],
-  [{ OPERATIONS_PORT: '3000' }, 'OPERATIONS_PORT (3000) must be another port than PORT; unset, probes and metrics are on PORT.'],
+  [{ OPERATIONS_PORT: '3000' }, 'OPERATIONS_PORT (3000) must differ from PORT; unset, probes and metrics are on PORT.'],
   [{ OPERATIONS_PORT: '-1' }, 'OPERATIONS_PORT must be at least 0.'],
   [{ EVENT_PURCHASES_IN_PROGRESS_MAX: '30000' }, 'EVENT_PURCHASES_IN_PROGRESS_MAX must not exceed PURCHASES_IN_PROGRESS_MAX.'],
 ])('%j stops the start', (env, sentence) => {

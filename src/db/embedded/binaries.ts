@@ -1,4 +1,4 @@
-/** Postgres's programs, from the npm package; for root in a copy that the account can reach and root alone can change. */
+/** Postgres's programs, from the npm package. For root they are copied to where the account can reach and only root can change them. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -29,7 +29,7 @@ export function locateBinaries(account: Account | undefined): string {
   return join(copy, 'native', 'bin');
 }
 
-/** Makes it beside its place and moves it there when it is whole. */
+/** Copies to a temporary name and renames the complete copy. */
 function makeCopy(packaged: string, copy: string): void {
   const unfinished = `${copy}.${String(process.pid)}`;
   cpSync(packaged, unfinished, { recursive: true, verbatimSymlinks: true });
@@ -39,11 +39,11 @@ function makeCopy(packaged: string, copy: string): void {
     renameSync(unfinished, copy);
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true });
-    if (!existsSync(copy)) throw error; // else another start was faster
+    if (!existsSync(copy)) throw error; // otherwise a concurrent start was faster
   }
 }
 
-/** Copies whose maker was killed. */
+/** Removes incomplete copies whose process was killed. */
 function removeUnfinished(copy: string): void {
   for (const name of readdirSync(rootHome)) {
     const path = join(rootHome, name);
@@ -52,7 +52,7 @@ function removeUnfinished(copy: string): void {
   }
 }
 
-/** npm packages carry no symlinks; the package's install script makes them, where install scripts are allowed to run. */
+/** npm packages contain no symlinks. The package's install script creates them, but install scripts may be disabled. */
 function linkLibraries(packageDir: string): void {
   const list = join(packageDir, 'native', 'pg-symlinks.json');
   if (!existsSync(list)) return;

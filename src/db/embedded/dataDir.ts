@@ -1,11 +1,11 @@
 /**
- * The data directory of the embedded Postgres: where it is, to whom it belongs, and the secrets in it.
+ * The data directory of the embedded Postgres: its location, its ownership, and the secrets in it.
  *
- * Postgres refuses to run as root. As root it therefore runs as an unprivileged account, which must reach both the
- * binaries and the data, and cannot below a home directory of mode 0700: so both live below /var/lib/onsale then. The
- * account may be hostile, because other programs run as it too and SQL can start programs. So the directory is root's: the
- * account can pass through to `cluster`, which is its own, and can change nothing else. Everybody else owns the directory
- * and runs Postgres himself.
+ * Postgres refuses to run as root. If root starts onsale, Postgres therefore runs as an unprivileged account, which must reach
+ * the binaries and the data. Below a home directory with mode 0700 it cannot, so for root both are below /var/lib/onsale. The
+ * account may be hostile, because other programs run as it too and SQL can start programs. So root owns the directory: the
+ * account can traverse it to `cluster`, which it owns, and can change nothing else. A user other than root owns the directory
+ * and runs Postgres as himself.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -32,15 +32,15 @@ export { type Account, EmbeddedError, unprivilegedAccount } from './account.js';
 export { locateBinaries } from './binaries.js';
 
 const checkout = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
-/** Holds the database's password; the mark of a data directory of ours. */
+/** Holds the database's password; its presence marks a data directory of onsale. */
 export const passwordFile = 'postgres-password';
 export const adminTokenFile = 'admin-token';
-/** The log, and what it held before it was emptied. */
+/** The log, and its content before it was last truncated. */
 export const logFiles = { current: 'postgres.log', previous: 'postgres.log.1' } as const;
-/** A secret is 32 characters; somebody may have chosen a longer one himself. */
+/** A generated secret has 32 characters; an operator may have put a longer one there. */
 const secretBytesMax = 1_024;
 
-/** A secret of this data directory: made once, kept readable by its owner alone. @throws EmbeddedError */
+/** Reads a secret of this data directory, or generates it on first use, readable only by its owner. @throws EmbeddedError */
 export function keepSecret(dataDir: string, name: string): string {
   const path = join(dataDir, name);
   const kept = readPlainFile(path, secretBytesMax);
@@ -53,14 +53,14 @@ export function keepSecret(dataDir: string, name: string): string {
 function secretIn(text: string, path: string): string {
   const secret = text.trim();
   if (/^[\x21-\x7e]+$/.test(secret)) return secret;
-  throw new EmbeddedError(`${path} is damaged: it must hold one line of visible ASCII characters.`);
+  throw new EmbeddedError(`${path} is damaged: it must contain one line of visible ASCII characters.`);
 }
 
 /**
- * Makes the directory, or refuses one that is somebody else's. As root, takes over one that belongs to the account.
+ * Creates the directory, or rejects one that is not a data directory. As root, takes over one that belongs to the account.
  *
- * @param chosen the user's choice; unset: `.onsale` in the checkout, or for root one of that checkout's own below rootHome
- * @returns its path; for root without links
+ * @param chosen the operator's choice; unset: `.onsale` in the checkout, or for root a directory per checkout below rootHome
+ * @returns its path; for root, with symlinks resolved
  * @throws EmbeddedError
  */
 export function makeDataDir(chosen: string | undefined, account: Account | undefined): string {
@@ -84,8 +84,8 @@ export function makeDataDir(chosen: string | undefined, account: Account | undef
   const probe = spawnSync('/bin/sh', ['-c', reach, dataDir], { ...runAs(account), stdio: 'ignore' });
   if (probe.status !== 0) {
     if (made !== undefined) rmSync(made, { recursive: true });
-    const whose = account ? ` by the account with uid ${String(account.uid)}, as which Postgres runs when root starts it` : '';
-    throw new EmbeddedError(`The data directory ${dataDir} cannot be reached${whose}; choose another with EMBEDDED_DATA_DIR.`);
+    const byWhom = account ? ` by uid ${String(account.uid)}, which runs Postgres when root starts onsale` : '';
+    throw new EmbeddedError(`The data directory ${dataDir} cannot be reached${byWhom}; choose another with EMBEDDED_DATA_DIR.`);
   }
   return dataDir;
 }
@@ -93,12 +93,12 @@ export function makeDataDir(chosen: string | undefined, account: Account | undef
 function refuseForeign(dataDir: string): void {
   const present = readdirSync(dataDir);
   if (present.length === 0 || present.includes(passwordFile)) return;
-  throw new EmbeddedError(`The data directory ${dataDir} has other things in it; choose an empty one with EMBEDDED_DATA_DIR.`);
+  throw new EmbeddedError(`The data directory ${dataDir} contains other files; choose an empty one with EMBEDDED_DATA_DIR.`);
 }
 
 /**
- * Makes the directory root's by its descriptor, so that no link can stand in for it. From then on the account can neither
- * add nor replace a name in it, even if it had the directory open.
+ * Makes root the owner of the directory, through its descriptor, so that a symlink cannot redirect the change. After that the
+ * account can neither add nor replace an entry in it, even if it had the directory open.
  */
 function claim(dataDir: string, account: Account): void {
   const fd = openSync(dataDir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
@@ -110,26 +110,26 @@ function claim(dataDir: string, account: Account): void {
     fchownSync(fd, 0, account.gid);
     fchmodSync(fd, 0o710);
     const named = entryAt(dataDir);
-    if (named?.dev !== dev || named.ino !== ino) throw new EmbeddedError(`The data directory ${dataDir} was replaced meanwhile.`);
+    if (named?.dev !== dev || named.ino !== ino) throw new EmbeddedError(`The data directory ${dataDir} was replaced during the start.`);
   } finally {
     closeSync(fd);
   }
 }
 
-/** The account may have owned the directory: each name that we use is what it should be, or is replaced, or is refused. */
+/** The account may have owned the directory, so each entry in use is verified, replaced or rejected. */
 function adoptEntries(dataDir: string, account: Account): void {
   const cluster = entryAt(join(dataDir, 'cluster'));
   if (cluster && !(cluster.isDirectory() && cluster.uid === account.uid)) {
-    throw new EmbeddedError(`The cluster in ${dataDir} is not a directory of uid ${String(account.uid)}, as which Postgres runs.`);
+    throw new EmbeddedError(`The cluster in ${dataDir} is not a directory of uid ${String(account.uid)}, which runs Postgres.`);
   }
-  // The log is a record, and the admin's token is made anew and printed: neither is worth a doubt.
+  // The log is only a record, and the admin token is generated again and printed, so files of doubtful origin are removed.
   for (const name of [adminTokenFile, ...Object.values(logFiles)]) {
-    if (!isRoots(join(dataDir, name))) rmSync(join(dataDir, name), { force: true });
+    if (!isOwnedByRoot(join(dataDir, name))) rmSync(join(dataDir, name), { force: true });
   }
-  // The cluster answers to this password alone. Copied, because the account may have its file open for writing.
+  // The cluster accepts only this password. It is copied, because the account may have the file open for writing.
   const path = join(dataDir, passwordFile);
   const password = readPlainFile(path, secretBytesMax);
-  if (!password || isRoots(path)) return;
+  if (!password || isOwnedByRoot(path)) return;
   if (password.stats.uid !== account.uid || password.stats.nlink > 1)
     throw new EmbeddedError(`${path} belongs to neither root nor Postgres.`);
   const copy = `${path}.copy`;
@@ -138,8 +138,8 @@ function adoptEntries(dataDir: string, account: Account): void {
   renameSync(copy, path);
 }
 
-/** A plain file that root made here: a hard link to one of root's files elsewhere has two names. */
-function isRoots(path: string): boolean {
+/** Whether this is a regular file that root created here; a hard link to another file of root has a link count of two. */
+function isOwnedByRoot(path: string): boolean {
   const entry = entryAt(path);
   return entry?.isFile() === true && entry.uid === 0 && entry.nlink === 1;
 }

@@ -1,6 +1,6 @@
 /**
- * The default database: a real Postgres from npm packages, started beside the API and keeping its data between runs.
- * `embeddedFiles.ts` says to whom its files belong, `embedded/` how each step is done.
+ * The default database: a real Postgres from npm packages, started with the API and keeping its data between runs. This file has
+ * the sequence of the start; the other files of the folder have its steps.
  */
 import type { ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -19,27 +19,27 @@ import { keepSecret, makeDataDir, passwordFile } from './dataDir.js';
 const databaseName = 'onsale';
 /** Crash recovery of a full WAL takes seconds; a start that takes longer has failed. */
 const startTimeoutMs = 60_000;
-const lookEveryMs = 30;
+const retryEveryMs = 30;
 
 export interface EmbeddedOptions {
-  /** Unset: `.onsale` in the checkout, or for root a directory of that checkout's own below /var/lib/onsale. Kept for us alone. */
+  /** Unset: `.onsale` in the checkout, or for root a directory per checkout below /var/lib/onsale. */
   readonly dataDir?: string | undefined;
-  /** More settings of Postgres, by name. */
+  /** Further Postgres settings, by name. */
   readonly settings?: Readonly<Record<string, string | number>>;
-  /** Ends the start, at whatever moment: what was started is ended, then the start rejects with the signal's reason. */
+  /** Aborts the start at any moment: the processes started so far are ended, then the start rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 export interface Embedded {
   /** The connection string of the database, with its password. */
   readonly url: string;
-  /** Where everything of this instance is: cluster, log, secrets. Closed to everybody but us and the account of Postgres. */
+  /** The directory of the cluster, the log and the secrets. Only its owner and the account of Postgres can enter it. */
   readonly dataDir: string;
-  /** Ends the server, which waits for nobody. */
+  /** Stops the server without waiting for its sessions. */
   stop(): Promise<void>;
 }
 
-/** Starts the server, makes the cluster and the database on the first run. @throws EmbeddedError, or the signal's reason */
+/** Starts the server; on the first run, creates the cluster and the database. @throws EmbeddedError, or the signal's reason */
 export async function startEmbedded({ dataDir: chosen, settings = {}, signal }: EmbeddedOptions = {}): Promise<Embedded> {
   signal?.throwIfAborted();
   const account = process.getuid?.() === 0 ? unprivilegedAccount() : undefined;
@@ -70,7 +70,7 @@ export async function startEmbedded({ dataDir: chosen, settings = {}, signal }: 
     return { url: urlOf(port, password, databaseName), dataDir, stop: () => release().then(end) };
   } catch (error) {
     await end();
-    signal?.throwIfAborted(); // says more than the failure that it caused
+    signal?.throwIfAborted(); // its reason is more useful than the failure that it caused
     throw error;
   } finally {
     signal?.removeEventListener('abort', interrupt);
@@ -86,7 +86,7 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Sized for one machine that also runs the API. Durability is Postgres's default: a commit is on disk. */
+/** Sized for one machine that also runs the API. Durability is Postgres's default: a commit is flushed to disk. */
 const defaults = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -96,8 +96,8 @@ const defaults = {
   checkpoint_timeout: '15min',
   jit: 'off',
   timezone: 'UTC',
-  // Idempotency keys are secrets. A statement holds those of a whole batch, and so does the detail of a violation, a deadlock or
-  // a crash; the message alone names the constraint, and the API logs what it did.
+  // Idempotency keys are secrets and must not be logged. A statement contains those of a whole batch, and the detail of a
+  // violation, a deadlock or a crash may too. The message alone still names the constraint, and the API logs its own actions.
   log_min_error_statement: 'panic',
   log_error_verbosity: 'terse',
 };
@@ -109,7 +109,7 @@ function launch({ binaries, dataDir, account }: Place, port: number, settings: N
     join(binaries, 'postgres'),
     ['-D', cluster, ...flags],
     { ...runAs(account), cwd: cluster, stdio: ['ignore', log.fd, log.fd] },
-    (pid) => process.kill(pid, 'SIGQUIT'), // at once, as in a crash: nobody is left to wait for a checkpoint
+    (pid) => process.kill(pid, 'SIGQUIT'), // an immediate shutdown, because no process is left to wait for a checkpoint
   );
 }
 
@@ -124,6 +124,6 @@ async function connectWhenReady(server: ChildProcess, log: ServerLog, url: strin
       if (!isRunning(server)) throw new EmbeddedError(`Postgres did not start: ${failure ?? (await log.lastLine())} (see ${log.path}).`);
       if (Date.now() > deadline) throw new EmbeddedError(`Postgres did not answer in time: ${(error as Error).message}`);
     }
-    await pause(lookEveryMs);
+    await pause(retryEveryMs);
   }
 }

@@ -1,4 +1,4 @@
-/** Makes the cluster, on the first start. */
+/** Creates the cluster on the first start. */
 import { chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Account, EmbeddedError, type Place, runAs } from './account.js';
@@ -8,7 +8,7 @@ import { runTool } from './process.js';
 export const superuser = 'onsale';
 
 /**
- * Makes the cluster beside its place and moves it there when it is whole, so that a crash leaves none half-made.
+ * Creates the cluster under a temporary name and renames it when it is complete, so that a crash leaves no partial cluster.
  *
  * @throws EmbeddedError, or the signal's reason
  */
@@ -17,7 +17,7 @@ export async function initialise({ binaries, dataDir, account }: Place, password
   const cluster = join(dataDir, 'cluster');
   if (existsSync(join(cluster, 'PG_VERSION'))) return;
   const unfinished = `${cluster}.${String(process.pid)}`;
-  // A file for this purpose, so that the account never owns the one that is kept.
+  // A separate file, so that the account never owns the permanent one.
   const passwordForInitdb = join(dataDir, 'initdb-password');
   rmSync(passwordForInitdb, { force: true });
   try {
@@ -36,14 +36,14 @@ export async function initialise({ binaries, dataDir, account }: Place, password
     renameSync(unfinished, cluster);
   } catch (error) {
     removeTree(unfinished, account);
-    if (!existsSync(join(cluster, 'PG_VERSION'))) throw error; // else another start was faster
+    if (!existsSync(join(cluster, 'PG_VERSION'))) throw error; // otherwise a concurrent start was faster
     signal?.throwIfAborted();
   } finally {
     rmSync(passwordForInitdb, { force: true });
   }
 }
 
-/** Clusters whose maker was killed. */
+/** Removes incomplete clusters whose process was killed. */
 function removeUnfinished(dataDir: string, account: Account | undefined): void {
   for (const name of readdirSync(dataDir)) {
     const [, pid] = /^cluster\.(\d+)$/.exec(name) ?? [];

@@ -1,17 +1,17 @@
 /**
- * Whoever uses a data directory holds an advisory lock in its database. A second instance finds the lock taken; after a
- * crash of the API, whose Postgres goes on running, the next start finds it free and takes the data over.
+ * The instance that uses a data directory holds an advisory lock in its database. A second instance finds the lock taken. After
+ * a crash of the API its Postgres keeps running, and the next start finds the lock free and takes over the data directory.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { EmbeddedError } from './account.js';
 import { superuser } from './initdb.js';
 
-/** Any constant: the lock of the one who uses the data. */
+/** The advisory lock of the instance; an arbitrary constant. */
 const instanceLock = 7_245_502;
 const relockEveryMs = 100;
 const connectTimeoutMs = 5_000;
-/** The longest is to create the database, which copies and syncs some files. */
+/** The longest query creates the database, which copies and syncs some files. */
 const queryTimeoutMs = 60_000;
 
 export function urlOf(port: number, password: string, database: string): string {
@@ -27,9 +27,9 @@ export async function connect(url: string, answerTimeoutMs = queryTimeoutMs): Pr
     connectionString: url,
     application_name: 'onsale keeper',
     connectionTimeoutMillis: connectTimeoutMs,
-    query_timeout: answerTimeoutMs, // harmless here: this session never is in a transaction, and nobody inherits it
+    query_timeout: answerTimeoutMs, // safe here: this session has no transactions and is not reused
   });
-  client.on('error', () => undefined); // the server went away; whoever uses the database notices by himself
+  client.on('error', () => undefined); // the server was lost; the users of the database notice it themselves
   await client.connect();
   return client;
 }
@@ -40,15 +40,15 @@ export async function takeInstanceLock(client: pg.Client): Promise<boolean> {
 }
 
 /**
- * When one of its processes is killed, Postgres ends all sessions and starts afresh, by itself; then the lock is taken again.
+ * Keeps the lock. If one of its processes is killed, Postgres ends all sessions and restarts by itself; then the lock is taken again.
  *
- * @param keeper has the lock
- * @returns what lets it go
+ * @param keeper the session that holds the lock
+ * @returns a function that releases it
  */
 export function keepInstanceLock(keeper: pg.Client, url: string): () => Promise<void> {
   let current = keeper;
   let released = false;
-  const again = async () => {
+  const relock = async () => {
     while (!released) {
       await pause(relockEveryMs);
       const client = await connect(url).catch(() => undefined);
@@ -61,7 +61,7 @@ export function keepInstanceLock(keeper: pg.Client, url: string): () => Promise<
   };
   const watch = (client: pg.Client) => {
     current = client;
-    client.once('end', () => void again());
+    client.once('end', () => void relock());
   };
   watch(keeper);
   return async () => {

@@ -1,33 +1,33 @@
 /**
- * Postgres's log: one file, and one more with what it held before it was emptied.
+ * Postgres's log: one file, and another with its content before the last truncation.
  *
- * Postgres's own logging collector cannot bound it: it empties files by time only, and between two times a file grows
- * without limit. Here Postgres appends to a file that the API has open too and empties when it has grown, so nothing that
- * Postgres does ever waits for the API, as it would for the reader of a pipe.
+ * Postgres's own logging collector cannot bound the log: it truncates files only by time, and in between a file grows without
+ * limit. Here Postgres appends to a file that the API also has open, and truncates when it is too large. So Postgres never waits
+ * for the API, as it would if it wrote to a pipe.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { logFiles } from './dataDir.js';
 
-/** Of each of the two files. A week of checkpoints takes some 100 KiB. */
+/** The limit of each of the two files. A week of checkpoints takes about 100 KiB. */
 const logBytesMax = 8 * 1_024 * 1_024;
-/** In between the log may grow past its limit. */
-const lookEveryMs = 1_000;
-/** An error at the start is among the last lines. */
+/** Between two checks the log may exceed its limit. */
+const checkEveryMs = 1_000;
+/** An error during the start is among the last lines. */
 const tailBytesMax = 64 * 1_024;
 
 export interface ServerLog {
   readonly path: string;
-  /** For Postgres to append to. */
+  /** The descriptor that Postgres appends to. */
   readonly fd: number;
-  /** The error that it ended with, or what else it said last since the log was opened. */
+  /** The error that ended the server, or else the last line since the log was opened. */
   lastLine(): Promise<string>;
-  /** Leaves the log to Postgres. */
+  /** Stops bounding the log and closes the API's descriptor. */
   close(): Promise<void>;
 }
 
-/** Opens the log and keeps it short from then on. The directory is ours alone; even so, no link is followed in it. */
+/** Opens the log and keeps it bounded. Only the API can change the directory; even so, no symlink in it is followed. */
 export async function openLog(dataDir: string): Promise<ServerLog> {
   const path = join(dataDir, logFiles.current);
   const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDWR, O_TRUNC } = constants;
@@ -49,8 +49,8 @@ export async function openLog(dataDir: string): Promise<ServerLog> {
   const { size: startsAt } = await file.stat();
   let shortening: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
-    shortening = shortening.then(shorten).catch(() => undefined); // a full disk, for instance; looked at again
-  }, lookEveryMs);
+    shortening = shortening.then(shorten).catch(() => undefined); // for example a full disk; the next check tries again
+  }, checkEveryMs);
   timer.unref();
 
   return {
@@ -61,7 +61,7 @@ export async function openLog(dataDir: string): Promise<ServerLog> {
       const from = Math.max(size - tailBytesMax, size < startsAt ? 0 : startsAt);
       const lines = (await read(file, from, size)).toString('utf8').trim().split('\n');
       const line = lines.findLast((text) => /FATAL|PANIC/.test(text)) ?? lines.at(-1) ?? '';
-      return line === '' ? 'it said nothing' : line.replaceAll(/\p{Cc}/gu, ' ');
+      return line === '' ? 'its log is empty' : line.replaceAll(/\p{Cc}/gu, ' ');
     },
     close: async () => {
       clearInterval(timer);

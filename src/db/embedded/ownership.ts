@@ -1,25 +1,26 @@
 /**
- * What root may touch when the account that runs Postgres is hostile: only names in directories that root alone can change.
+ * File access as root when the account that runs Postgres may be hostile: root uses only names in directories that only root can
+ * change.
  *
- * In any other directory the account can replace a name by a link between a check and its use, so that root would read,
- * write or chown the link's target. A directory that only root can change makes every check in it final.
+ * In any other directory the account can replace a name with a link between the check and the use, so that root would read,
+ * write or chown the link's target. In a directory that only root can change, a check remains valid.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, realpathSync, rmdirSync, rmSync, type Stats } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { type Account, EmbeddedError, runAs } from './account.js';
 
-/** For root: its data directories and its copies of the binaries. */
+/** Holds root's data directories and copies of the binaries. */
 export const rootHome = '/var/lib/onsale';
 const removeTimeoutMs = 60_000;
 
-/** What the name itself is, without following a link; undefined: there is nothing. */
+/** The entry itself, without following a link; undefined if there is none. */
 export function entryAt(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false });
 }
 
 /**
- * The same path without links above its last name, after the check that only root can change what is above it.
+ * Resolves the links in a path, after checking that only root can change the directories above its last name.
  *
  * @throws EmbeddedError
  */
@@ -36,7 +37,7 @@ export function rootOnlyPath(path: string): string {
   return join(real, relative(existing, path));
 }
 
-/** Root owns the path and every directory above, and nobody else may write there; in a sticky directory they may, beside it. */
+/** Requires that only root owns and can write the path and every directory above it. Others may write to sticky directories. */
 export function requireRootOnly(path: string): void {
   for (let name = path; ; name = dirname(name)) {
     const entry = lstatSync(name);
@@ -45,7 +46,7 @@ export function requireRootOnly(path: string): void {
     const othersWrite = (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && gid !== 0);
     if (uid !== 0 || (entry.isDirectory() && othersWrite && !sticky)) {
       throw new EmbeddedError(
-        `When root starts onsale, ${name} must belong to root and be writable by nobody else; choose another directory with EMBEDDED_DATA_DIR.`,
+        `When root starts onsale, only root may own and write ${name}; choose another directory with EMBEDDED_DATA_DIR.`,
       );
     }
     if (name === dirname(name)) return;
@@ -53,10 +54,10 @@ export function requireRootOnly(path: string): void {
 }
 
 /**
- * Reads the beginning of a file without following a link, and without waiting if it is a pipe.
+ * Reads the beginning of a file without following a link, and without blocking on a pipe.
  *
- * @returns undefined if there is no such name
- * @throws EmbeddedError when it is anything but a plain file, or cannot be read
+ * @returns undefined if the file does not exist
+ * @throws EmbeddedError if it is not a regular file, or cannot be read
  */
 export function readPlainFile(path: string, bytesMax: number): { text: string; stats: Stats } | undefined {
   let fd: number;
@@ -65,11 +66,11 @@ export function readPlainFile(path: string, bytesMax: number): { text: string; s
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;
-    throw new EmbeddedError(`${path} cannot be read as a plain file: ${message}.`);
+    throw new EmbeddedError(`${path} cannot be read as a regular file: ${message}.`);
   }
   try {
     const stats = fstatSync(fd);
-    if (!stats.isFile()) throw new EmbeddedError(`${path} is not a plain file.`);
+    if (!stats.isFile()) throw new EmbeddedError(`${path} is not a regular file.`);
     const buffer = Buffer.alloc(bytesMax);
     return { text: buffer.toString('utf8', 0, readSync(fd, buffer, 0, bytesMax, 0)), stats };
   } finally {
@@ -77,7 +78,7 @@ export function readPlainFile(path: string, bytesMax: number): { text: string; s
   }
 }
 
-/** Removes what the account has written. The account itself does it: it could redirect root in the middle by a link. */
+/** Removes a tree that the account can write. A process of the account does it, because the account could redirect root with a link. */
 export function removeTree(path: string, account: Account | undefined): void {
   if (account === undefined || entryAt(path)?.isDirectory() !== true) {
     rmSync(path, { recursive: true, force: true });
@@ -85,13 +86,13 @@ export function removeTree(path: string, account: Account | undefined): void {
   }
   spawnSync('/bin/sh', ['-c', 'rm -rf -- "$0"', path], { ...runAs(account), stdio: 'ignore', timeout: removeTimeoutMs });
   try {
-    rmdirSync(path); // its name is in our directory
+    rmdirSync(path); // by root, which owns the parent directory
   } catch {
-    // The account keeps something in there. It does no harm; the next start tries again.
+    // The account has kept the directory from becoming empty, which is harmless; the next start tries again.
   }
 }
 
-/** Whether the process that put its id into the name of an unfinished file still runs. It is not us: we have just started. */
+/** Whether the process whose id is in the name of an incomplete file still runs. It is not this process, which has just started. */
 export function isOtherProcess(pid: number): boolean {
   if (pid === process.pid) return false;
   try {

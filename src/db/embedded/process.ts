@@ -1,15 +1,15 @@
-/** Child processes that do not outlive the API, however it ends; only a SIGKILL leaves them behind. */
+/** Child processes that do not outlive the API, however it ends; only SIGKILL leaves them running. */
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 
-/** Postgres ends its sessions and writes a checkpoint; after this it is ended as in a crash, which loses no commit. */
+/** Postgres ends its sessions and writes a checkpoint. After this time it is shut down immediately, which loses no commit. */
 const stopTimeoutMs = 30_000;
 const crashTimeoutMs = 10_000;
 
 /**
- * Starts a child in a process group of its own: a Ctrl-C in the terminal reaches the API alone, which ends its children in
+ * Starts a child in its own process group, so that a Ctrl-C in the terminal reaches only the API, which ends its children in
  * order.
  *
- * @param last ends the child when this process exits without having done so
+ * @param last ends the child if this process exits while the child is running
  */
 export function startChild(binary: string, args: readonly string[], options: SpawnOptions, last: (pid: number) => void): ChildProcess {
   const child = spawn(binary, args, { ...options, detached: true });
@@ -17,7 +17,7 @@ export function startChild(binary: string, args: readonly string[], options: Spa
     try {
       if (isRunning(child) && child.pid !== undefined) last(child.pid);
     } catch {
-      // It has ended, and its event had no time to come.
+      // The child has already ended, but its exit event has not been emitted yet.
     }
   };
   process.once('exit', endWithUs);
@@ -29,7 +29,7 @@ export function isRunning(child: ChildProcess): boolean {
   return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
 }
 
-/** Ends a Postgres server: its sessions at once ("fast"), every commit kept. */
+/** Stops a Postgres server with a fast shutdown, which ends its sessions at once and keeps every commit. */
 export async function stopServer(server: ChildProcess): Promise<void> {
   if (!isRunning(server)) return;
   const exited = new Promise((resolved) => server.once('exit', resolved));
@@ -43,10 +43,10 @@ export async function stopServer(server: ChildProcess): Promise<void> {
 }
 
 /**
- * Runs one of Postgres's tools to its end.
+ * Runs one of Postgres's tools until it exits.
  *
- * @param signal asks it to end early, which its end then tells
- * @returns why it failed; undefined: it did not
+ * @param signal asks the tool to exit early
+ * @returns why it failed; undefined if it succeeded
  */
 export async function runTool(
   binary: string,
@@ -55,10 +55,10 @@ export async function runTool(
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   signal?.throwIfAborted();
-  const killGroup = (pid: number) => process.kill(-pid, 'SIGKILL'); // with the children that it works through
+  const killGroup = (pid: number) => process.kill(-pid, 'SIGKILL'); // including the tool's own children
   const child = startChild(binary, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] }, killGroup);
-  let said = '';
-  child.stderr?.on('data', (chunk) => (said += String(chunk)));
+  let errors = '';
+  child.stderr?.on('data', (chunk) => (errors += String(chunk)));
   let timer: NodeJS.Timeout | undefined;
   const interrupt = () => {
     child.kill('SIGTERM');
@@ -73,7 +73,7 @@ export async function runTool(
         resolve(error.message);
       });
       child.once('close', (code) => {
-        resolve(code === 0 ? undefined : said.trim());
+        resolve(code === 0 ? undefined : errors.trim());
       });
     });
   } finally {

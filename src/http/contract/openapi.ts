@@ -1,4 +1,4 @@
-/** The contract as an OpenAPI 3.1 document, from the schemas that validate and the catalogue that answers. */
+/** Builds the OpenAPI 3.1 document from the validation schemas and the error catalogue. */
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
 import { refusalKinds } from '../../sale/types.js';
@@ -13,11 +13,11 @@ const keyHeader = z.object({
   'Idempotency-Key': z
     .string()
     .optional()
-    .meta({ description: '16 to 255 visible ASCII characters, bare or as a quoted string: the same key buys once' }),
+    .meta({ description: '16 to 255 visible ASCII characters, bare or as a quoted string; requests with the same key buy once' }),
 });
 const location = z.object({ Location: z.string() });
 const bought = location.extend({ 'Idempotency-Replayed': z.literal('true').optional() });
-/** Headers that a refusal carries, by its status. */
+/** Extra headers of a refusal, by status. */
 const refusalHeaders: Readonly<Record<string, z.ZodObject>> = {
   '401': z.object({ 'WWW-Authenticate': z.string() }),
   '429': z.object({ 'Retry-After': z.string().meta({ description: 'Seconds' }) }),
@@ -32,15 +32,15 @@ const created = <S extends z.ZodType>(description: string, schema: S, headers: z
   '201': { description, headers, ...json(schema) },
 });
 
-/** Refusals by status, each naming its codes. */
+/** Refusals by status; each description names its codes. */
 function refusals(...codes: ProblemCode[]): ZodOpenApiResponsesObject {
   const responses: ZodOpenApiResponsesObject = {};
   for (const code of [...codes, 'rate-limited', 'internal-error', 'overloaded'] as const) {
     const status = String(catalogue[code].status) as '400';
-    const line = `\`${code}\`: ${catalogue[code].title}`;
-    const before = responses[status] as { description: string } | undefined;
+    const summary = `\`${code}\`: ${catalogue[code].title}`;
+    const existing = responses[status] as { description: string } | undefined;
     responses[status] = {
-      description: before ? `${before.description}; ${line}` : line,
+      description: existing ? `${existing.description}; ${summary}` : summary,
       content: { 'application/problem+json': { schema: schemas.problem } },
       ...(refusalHeaders[status] && { headers: refusalHeaders[status] }),
     };
@@ -61,19 +61,19 @@ const adminPaths: ZodOpenApiPathsObject = {
       requestParams: { query: schemas.page },
       responses: { ...ok('A page of events', schemas.eventPage), ...refusals('validation', 'unauthorized') },
     }),
-    post: operation('Make an event', {
+    post: operation('Create an event', {
       security: admin,
       ...body(schemas.newEvent),
       responses: { ...created('The event', schemas.event), ...refusals(...withBody, 'unauthorized', 'outcome-unknown') },
     }),
   },
   '/admin/events/{event_id}': {
-    get: operation('Show an event with its sales', {
+    get: operation('Show an event with its sold and held quantities', {
       security: admin,
       requestParams: { path: eventPath },
       responses: { ...ok('The event', schemas.eventForAdmin), ...refusals('validation', 'unauthorized', 'event-not-found') },
     }),
-    patch: operation('Change the name or the limit of an event', {
+    patch: operation('Change the name or the purchase limit of an event', {
       security: admin,
       requestParams: { path: eventPath },
       ...body(schemas.eventChange),
@@ -84,10 +84,10 @@ const adminPaths: ZodOpenApiPathsObject = {
     }),
   },
   '/admin/events/{event_id}/audit': {
-    get: operation('Count the rows and compare: available + held + sold = total_quota, tickets = sold', {
+    get: operation('Audit an event: count its rows and check that available + held + sold = total_quota and tickets = sold', {
       security: admin,
       requestParams: { path: eventPath },
-      responses: { ...ok('The books', schemas.audit), ...refusals('validation', 'unauthorized', 'event-not-found') },
+      responses: { ...ok('The totals', schemas.audit), ...refusals('validation', 'unauthorized', 'event-not-found') },
     }),
   },
 };
@@ -100,23 +100,23 @@ const buyerPaths: ZodOpenApiPathsObject = {
     }),
   },
   '/events/{event_id}': {
-    get: operation('Show an event with what is left of it, in real time', {
+    get: operation('Show an event with its availability in real time', {
       requestParams: { path: eventPath },
       responses: { ...ok('The event', schemas.event), ...refusals('validation', 'event-not-found') },
     }),
   },
   '/events/{event_id}/purchases': {
-    post: operation('Buy', {
+    post: operation('Buy tickets', {
       requestParams: { path: eventPath, header: keyHeader },
       ...body(schemas.newPurchase),
       responses: {
-        ...created('The purchase, committed; with `Idempotency-Replayed: true` if the key had bought it before', schemas.purchase, bought),
+        ...created('The committed purchase; with `Idempotency-Replayed: true` if an earlier request bought it', schemas.purchase, bought),
         ...refusals(...withBody, ...refusalKinds, 'outcome-unknown'),
       },
     }),
   },
   '/events/{event_id}/purchases/{purchase_id}': {
-    get: operation('Show a purchase; its id is the capability to read it', {
+    get: operation('Show a purchase; knowing its id grants access to it', {
       requestParams: { path: purchasePath },
       responses: { ...ok('The purchase', schemas.purchase), ...refusals('validation', 'purchase-not-found') },
     }),
@@ -133,13 +133,13 @@ const problemOf = (code: ProblemCode) => ({
 });
 
 const operationsPaths: ZodOpenApiPathsObject = {
-  '/healthz': { get: operation('Does the process run', { responses: ok('It does', status) }) },
+  '/healthz': { get: operation('Liveness: the process runs', { responses: ok('It runs', status) }) },
   '/readyz': {
-    get: operation('Should this replica get traffic', { responses: { ...ok('It should', status), ...problemOf('not-ready') } }),
+    get: operation('Readiness: this replica can take traffic', { responses: { ...ok('It is ready', status), ...problemOf('not-ready') } }),
   },
-  '/metrics': { get: operation('Metrics for Prometheus', { responses: text('Prometheus text', 'text/plain') }) },
+  '/metrics': { get: operation('Metrics for Prometheus', { responses: text('The metrics', 'text/plain') }) },
   '/openapi.json': { get: operation('This document', { responses: { ...ok('OpenAPI 3.1', z.looseObject({})), ...refusals() } }) },
-  '/docs': { get: operation('This document for people', { responses: { ...text('A page', 'text/html'), ...refusals() } }) },
+  '/docs': { get: operation('This document as a web page', { responses: { ...text('The page', 'text/html'), ...refusals() } }) },
 };
 
 const tagged = (tag: string, paths: ZodOpenApiPathsObject): ZodOpenApiPathsObject =>
@@ -157,8 +157,8 @@ export function openApiDocument(): Document {
       title: 'onsale',
       version: '0.1.0',
       description:
-        'Sells exactly the tickets that there are. Errors are application/problem+json; `code` is the word to switch on. ' +
-        'Where the replica has a port for operations, /healthz, /readyz and /metrics are there and not here.',
+        'Sells tickets and never oversells. Errors are application/problem+json; clients switch on `code`. ' +
+        'If OPERATIONS_PORT is set, /healthz, /readyz and /metrics are on that port and not here.',
     },
     servers: [{ url: '/' }],
     paths: { ...tagged('buyer', buyerPaths), ...tagged('admin', adminPaths), ...tagged('operations', operationsPaths) },

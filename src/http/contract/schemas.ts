@@ -1,25 +1,25 @@
 /**
- * The shapes of the contract. What validates a request also describes it in the OpenAPI document.
+ * The schemas of the contract. They validate requests and describe them in the OpenAPI document.
  */
 import { z } from 'zod';
 import type { EventRow } from '../../sql/eventColumns.js';
 import type { Purchase, RuleChange, RuleValues } from '../../sale/types.js';
 import { catalogue, type ProblemCode } from './problems.js';
 
-/** In any UUID notation; every id made here is a UUIDv7 in lower case. */
+/** Any UUID; ids made by this service are UUIDv7 in lower case. */
 export const id = z
   .guid('must be a UUID')
   .transform((text) => text.toLowerCase())
   .meta({ type: 'string', format: 'uuid', examples: ['019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44'] });
 
-// eslint-disable-next-line no-control-regex -- control characters are what this looks for: Postgres refuses NUL, terminals obey the rest
+// eslint-disable-next-line no-control-regex -- it must match them: Postgres rejects NUL, and terminals interpret the others
 const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
 const nameLengthMax = 200;
 
-/** The message for a wrong type; a member that is not there at all gets a clearer one. */
+/** The message for a wrong type; a missing member gets "is required". */
 const must = (message: string) => ({ error: (issue: { input?: unknown }) => (issue.input === undefined ? 'is required' : message) });
 
-/** Lengths count characters (code points), as Postgres and JSON Schema do, not UTF-16 units. */
+/** Lengths are in code points, as in Postgres and JSON Schema, not in UTF-16 units. */
 const name = z
   .string(must('must be a string'))
   .refine((text) => text.length > 0, 'must not be empty')
@@ -47,8 +47,8 @@ export const eventChange = changeable
   .meta({ id: 'EventChange', minProperties: 1 });
 
 /**
- * No upper bound: a quantity over the event's limit is well formed, and refused by the sale, which knows the limit.
- * Numbers beyond 2^53 are whole as far as JavaScript can tell, and over every limit.
+ * There is no upper bound: a quantity above the event's limit is valid here, and the sale, which knows the limit, refuses it.
+ * JavaScript treats numbers beyond 2^53 as whole numbers, and they exceed every limit.
  */
 export const newPurchase = z
   .strictObject({
@@ -69,7 +69,7 @@ export const page = z.strictObject({
   cursor: id.optional(),
 });
 
-// Answers may gain members; whoever validates them must let unknown ones pass.
+// Answers may gain members, so clients that validate answers must accept unknown ones.
 
 const time = z.iso.datetime().meta({ examples: ['2026-05-01T18:00:00.000Z'] });
 

@@ -4,7 +4,7 @@ import { Problem } from '../contract/problems.js';
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
-/** Lets through who knows the token. Compares digests in constant time: neither length nor a common prefix shows. */
+/** Requires the admin token. Digests are compared in constant time, so neither its length nor a common prefix leaks. */
 export function requireAdmin(adminToken: string): RequestHandler {
   const expected = digest(adminToken);
   return (req, _res, next) => {
@@ -16,8 +16,8 @@ export function requireAdmin(adminToken: string): RequestHandler {
     const challenge = token === undefined ? 'Bearer realm="onsale"' : 'Bearer realm="onsale", error="invalid_token"';
     const detail =
       token === undefined
-        ? 'Send "Authorization: Bearer TOKEN": the token is ADMIN_TOKEN, or was printed at start.'
-        : 'That is not the admin token.';
+        ? 'Send "Authorization: Bearer TOKEN" with the value of ADMIN_TOKEN, or the token printed at start.'
+        : 'This is not the admin token.';
     throw new Problem('unauthorized', detail, { headers: { 'WWW-Authenticate': challenge } });
   };
 }

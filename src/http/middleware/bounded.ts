@@ -6,26 +6,26 @@ import { overloaded } from '../contract/problems.js';
 export type Bounded = (handler: RequestHandler) => RequestHandler;
 
 export interface Bounds {
-  /** Requests being served or waiting for it; a request beyond them is refused at once. */
+  /** Requests being served or waiting; any further request is refused at once. */
   readonly inProgressMax: number;
-  /** Of those, the requests served at once: as many as have a connection. The others wait, first come, first served. */
+  /** Of those, the requests served concurrently, one per database connection. The others wait, first come, first served. */
   readonly atOnceMax: number;
-  /** A request whose turn comes later than this is refused. */
+  /** A request that has waited longer than this is refused. */
   readonly waitMs: number;
 }
 
 /**
- * For handlers that each need a connection of a pool that others need too, and whose own queue has no bound.
+ * Bounds handlers that need a connection of a shared pool, because the pool's own queue is unbounded.
  *
  * @param onRefused called for each request that is refused
  */
 export function bounded({ inProgressMax, atOnceMax, waitMs }: Bounds, onRefused: () => void): Bounded {
   let inProgress = 0;
-  const inTurn = semaphore(atOnceMax);
+  const whenFree = semaphore(atOnceMax);
 
   function refusal(): Error {
     onRefused();
-    return overloaded('Too many are asking.', 1);
+    return overloaded('Too many requests are in progress.', 1);
   }
 
   return (handler) => async (req, res, next) => {
@@ -33,7 +33,7 @@ export function bounded({ inProgressMax, atOnceMax, waitMs }: Bounds, onRefused:
     inProgress += 1;
     const untilMs = performance.now() + waitMs;
     try {
-      await inTurn(async () => {
+      await whenFree(async () => {
         if (performance.now() > untilMs) throw refusal();
         await handler(req, res, next);
       });

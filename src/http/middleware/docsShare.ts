@@ -1,36 +1,36 @@
 import type { RequestHandler } from 'express';
 import { overloaded } from '../contract/problems.js';
 
-/** However fast the answer was taken, its place is free only after this. */
+/** An answer counts as in progress for at least this long, even if its client reads it faster. */
 const heldMsMin = 1_000;
 
 /**
- * So many requests at once, each until its client has taken the whole answer, and for a second at least: the bound is also one
- * of answers per second, since large ones that are taken quickly cost processor time.
+ * Bounds the documentation answers in progress. Each counts until its client has read it, and for at least a second, so that the
+ * bound also limits answers per second: large answers that are read quickly cost processor time.
  *
- * @param onRefused told of each request that finds no place
+ * @param onRefused called for each request that is refused
  */
 export function docsShare(inProgressMax: number, onRefused: () => void): RequestHandler {
   let inProgress = 0;
   return (req, res, next) => {
     if (inProgress >= inProgressMax) {
       onRefused();
-      throw overloaded('Too many are reading the documentation.', 1);
+      throw overloaded('Too many requests for the documentation are in progress.', 1);
     }
     inProgress += 1;
     const { socket } = req;
-    const takenAtMsMin = performance.now() + heldMsMin;
+    const freeAtMsMin = performance.now() + heldMsMin;
     const free = () => {
       inProgress -= 1;
     };
-    const taken = () => {
-      res.off('close', taken);
-      socket.off('close', taken);
-      setTimeout(free, Math.max(0, takenAtMsMin - performance.now())).unref();
+    const finish = () => {
+      res.off('close', finish);
+      socket.off('close', finish);
+      setTimeout(free, Math.max(0, freeAtMsMin - performance.now())).unref();
     };
-    // Of several answers that wait on a connection that closes, Node closes only the first.
-    res.once('close', taken);
-    socket.once('close', taken);
+    // When a connection closes with several answers outstanding, Node closes only the first of them.
+    res.once('close', finish);
+    socket.once('close', finish);
     next();
   };
 }

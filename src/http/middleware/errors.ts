@@ -1,4 +1,4 @@
-/** The end of every request that went wrong: whatever was thrown becomes one entry of the catalogue. */
+/** Answers every request that failed: each thrown error becomes one entry of the catalogue. */
 import type { RequestListener } from 'node:http';
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
@@ -9,17 +9,17 @@ import { catalogue, overloaded, Problem, retryAfter, sendProblem } from '../cont
 import type { Refusals } from '../server/refusals.js';
 import { invalid } from './validate.js';
 
-/** @param documented whether there is an /openapi.json to point to */
+/** @param documented whether /openapi.json is served, so that the answer can refer to it */
 export function notFound(documented: boolean): RequestHandler {
   return (req) => {
-    throw new Problem('not-found', `There is nothing at ${req.path}${documented ? '; /openapi.json says what there is' : ''}.`);
+    throw new Problem('not-found', `There is nothing at ${req.path}${documented ? '; /openapi.json lists the paths' : ''}.`);
   };
 }
 
 /**
- * Express knows an error handler by its four parameters.
+ * Express recognises an error handler by its four parameters.
  *
- * @param refusals where errors that a client can provoke wait their turn; unset, every error is sent at once
+ * @param refusals limits the rate of errors that a client can provoke; unset: every error is sent at once
  */
 export function errorHandler(log: Logger, refusals?: Pick<Refusals, 'enqueue'>): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
@@ -33,30 +33,30 @@ export function errorHandler(log: Logger, refusals?: Pick<Refusals, 'enqueue'>):
       sendProblem(res, problem);
       return;
     }
-    req.body = undefined; // a parsed body can be large, and the refusal may wait for seconds
+    req.body = undefined; // a parsed body can be large, and the refusal may be delayed for seconds
     refusals.enqueue(res, () => {
       sendProblem(res, problem);
     });
   };
 }
 
-/** Errors that a client can provoke at will. Faults of this service and answers to probes are sent at once. */
+/** Whether a client can provoke the error at will. Internal errors and answers to probes are sent at once. */
 function isRefusal({ code }: Problem): boolean {
   return code === 'overloaded' || catalogue[code].status < 500;
 }
 
 /**
- * The application with an end of its own. Express skips every layer when it cannot parse the target (`http://[/`), the
- * error handler included, and its default end answers in HTML.
+ * Wraps the application with a final handler. If Express cannot parse the request target (`http://[/`), it skips every layer,
+ * the error handler included, and its default final handler answers in HTML.
  *
- * @param refusals as of `errorHandler`
+ * @param refusals as for `errorHandler`
  */
 export function neverHtml(app: Express, log: Logger, refusals?: Pick<Refusals, 'enqueue'>): RequestListener {
   return (req, res) => {
     app(req as Request, res as Response, (error?: unknown) => {
-      if (error !== undefined) log.error({ err: error, request_id: res.getHeader('X-Request-Id') }, 'the answer failed');
+      if (error !== undefined) log.error({ err: error, request_id: res.getHeader('X-Request-Id') }, 'could not send the answer');
       if (res.headersSent) {
-        req.socket.destroy(); // part of an answer is on its way, and the rest will never come
+        req.socket.destroy(); // part of an answer was sent, and the rest will never follow
         return;
       }
       prepareAnswer(req, res);
@@ -70,9 +70,9 @@ export function neverHtml(app: Express, log: Logger, refusals?: Pick<Refusals, '
   };
 }
 
-const internalError = new Problem('internal-error', 'The fault was logged under this request id.');
+const internalError = new Problem('internal-error', 'The error was logged with this request id.');
 
-/** What body-parser and Express call their refusals. */
+/** The errors of body-parser and Express. */
 interface HttpError {
   readonly type?: string;
   readonly status?: number;
@@ -87,16 +87,18 @@ function toProblem(error: unknown, method: string): Problem {
       return bodyTooLarge(limit);
     case 'encoding.unsupported':
     case 'charset.unsupported':
-      return new Problem('unsupported-media-type', 'Send the body as application/json in UTF-8, and not compressed.');
+      return new Problem('unsupported-media-type', 'Send the body as application/json in UTF-8, uncompressed.');
     default:
       if (status !== undefined && status >= 400 && status < 500) {
         return invalid([{ in: 'path', path: '', message: 'cannot be read' }]);
       }
   }
   const { transient, undone } = classify(error);
-  if (transient && (undone || method === 'GET' || method === 'HEAD')) return overloaded('The database does not answer at the moment.', 1);
+  if (transient && (undone || method === 'GET' || method === 'HEAD')) return overloaded('The database is not available.', 1);
   if (transient) {
-    return new Problem('outcome-unknown', 'The database went away: look before you send this again.', { headers: retryAfter(1) });
+    return new Problem('outcome-unknown', 'The database became unavailable: check the result before you retry.', {
+      headers: retryAfter(1),
+    });
   }
   return internalError;
 }

@@ -4,8 +4,8 @@ const bare = /^[\x21-\x7e]{16,255}$/;
 const quoted = /^"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
 
 /**
- * The header `Idempotency-Key`: 16 to 255 visible ASCII characters, bare or as a quoted string (as the IETF's draft
- * draws it); either way the same key.
+ * Parses the header `Idempotency-Key`: 16 to 255 visible ASCII characters, bare or as a quoted string (the form of the IETF
+ * draft). Both forms give the same key.
  *
  * @throws Problem `validation`
  */

@@ -1,4 +1,4 @@
-/** The body of a request as JSON: its media type, its size, its bytes, and numbers that JavaScript would round. */
+/** Reads a JSON body: checks its media type, its size, its encoding, and numbers that JavaScript would round. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { TextDecoder } from 'node:util';
 import { parse as parseMediaType } from 'content-type';
@@ -6,11 +6,11 @@ import express, { type RequestHandler } from 'express';
 import { Problem } from '../contract/problems.js';
 import { invalid } from './validate.js';
 
-/** Bytes that are not UTF-8 would otherwise be replaced silently, and a name stored that nobody sent. */
+/** Invalid UTF-8 would otherwise be replaced silently, and a name would be stored that differs from the one sent. */
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Puts the parsed body into `req.body`. A request without a body passes; validation then names what is missing.
+ * Sets `req.body` to the parsed body. A request without a body passes; validation then reports what is missing.
  *
  * @param bytesMax just above the largest valid body, because parsing and refusing a large one costs more than a purchase
  */
@@ -22,7 +22,7 @@ export function jsonBody(bytesMax: number): RequestHandler {
       return;
     }
     assertJson(req.headers['content-type']);
-    // The announced length is refused before the body is read; the reader counts the bytes of the others.
+    // A too large Content-Length is refused before the body is read; without the header, the reader counts the bytes.
     if (Number(req.headers['content-length']) > bytesMax) throw bodyTooLarge(bytesMax);
     readBytes(req, res, (error?: unknown) => {
       let refusal = error;
@@ -37,7 +37,7 @@ export function jsonBody(bytesMax: number): RequestHandler {
 }
 
 export function bodyTooLarge(bytesMax: number): Problem {
-  return new Problem('body-too-large', `A body has at most ${String(bytesMax)} bytes here.`);
+  return new Problem('body-too-large', `The body can have at most ${String(bytesMax)} bytes.`);
 }
 
 function isEmpty(headers: IncomingHttpHeaders): boolean {
@@ -50,7 +50,7 @@ function assertJson(given = ''): void {
   const { type, parameters } = parseMediaType(given);
   const charset = parameters['charset'] ?? 'utf-8';
   if (type === 'application/json' && charset.toLowerCase() === 'utf-8') return;
-  const name = given === '' ? 'an unnamed type' : given;
+  const name = given === '' ? 'an unspecified type' : given;
   throw new Problem('unsupported-media-type', `Send the body as application/json in UTF-8, not as ${name}.`);
 }
 
@@ -70,13 +70,13 @@ function parseJson(bytes: Buffer): unknown {
   }
 }
 
-/** Only a number with a fraction or an exponent can be rounded to a whole one. */
+/** Only a number with a fraction or an exponent can be rounded to a whole number. */
 const mayRound = /\d[.eE]/;
 const stringOrNumber = /"(?:[^"\\]|\\.)*"|-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?/g;
 
 /**
- * `JSON.parse` turns 0.99999999999999999999 into 1, which would then buy a ticket. Every number of the API is whole, so
- * each number that is not becomes a half: validation refuses it like any other fraction, and names its path.
+ * `JSON.parse` turns 0.99999999999999999999 into 1, which would then buy a ticket. Every number of the API is whole, so each
+ * fraction is replaced by 0.5: validation rejects it like any other fraction and reports its path.
  *
  * @param text valid JSON
  */
@@ -87,7 +87,7 @@ function withoutRounding(text: string): string {
   });
 }
 
-/** @param digits of the number, without its point @param places how many of them stand behind the point */
+/** @param digits of the number, without its decimal point @param places the number of digits after the decimal point */
 function isWhole(digits: string, places: number): boolean {
   const significant = digits.replace(/0+$/, '').length;
   return significant === 0 || places <= digits.length - significant;

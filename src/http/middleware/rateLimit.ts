@@ -4,11 +4,11 @@ import { Problem } from '../contract/problems.js';
 
 const windowMs = 60_000;
 /**
- * So many requests a minute from one address, counted by this replica alone; for those who have no limit at their load
- * balancer. Says how many are left in the RateLimit fields (IETF draft 8).
+ * Limits the requests per minute from one address, counted by this replica alone; for deployments without a limit at the load
+ * balancer. The RateLimit fields (IETF draft 8) report how many requests are left.
  *
- * @param unlimited paths of those who watch the replica, for they are not its clients
- * @param onRefused told of each request that was one too many
+ * @param unlimited paths of probes and metrics, which are not limited
+ * @param onRefused called for each request that is refused
  */
 export function limitRate(requestsPerMinuteMax: number, unlimited: readonly string[], onRefused: () => void): RequestHandler {
   return rateLimit({
@@ -19,7 +19,7 @@ export function limitRate(requestsPerMinuteMax: number, unlimited: readonly stri
     skip: ({ path }) => unlimited.includes(path),
     handler: () => {
       onRefused();
-      throw new Problem('rate-limited', `One client may send ${String(requestsPerMinuteMax)} requests a minute.`);
+      throw new Problem('rate-limited', `One client may send ${String(requestsPerMinuteMax)} requests per minute.`);
     },
   });
 }

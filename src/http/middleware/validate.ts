@@ -1,15 +1,15 @@
-/** From what a client sent to what a handler may trust, or to a 400 that names the offending paths. */
+/** Converts a client's input to validated input, or to a 400 that names the invalid paths. */
 import { z } from 'zod';
 import { Problem } from '../contract/problems.js';
 
 export interface ValidationError {
   readonly in: 'body' | 'path' | 'query' | 'header';
-  /** The member's path, dotted; empty for the whole. */
+  /** The member's dotted path; empty for the whole input. */
   readonly path: string;
   readonly message: string;
 }
 
-/** Errors that one answer names, and that are looked for: a body of nothing but mistakes must not cost more than a valid one. */
+/** Errors that one answer names. No more are collected, so that a body full of errors costs no more than a valid one. */
 const errorsMax = 20;
 
 /** @throws Problem `validation` */
@@ -30,9 +30,9 @@ export function invalid(errors: readonly ValidationError[]): Problem {
 }
 
 /**
- * Separates the members that an object schema does not know, because zod lists all of them, however many there are.
+ * Separates the members that an object schema does not know, because zod would list all of them, however many there are.
  *
- * @returns of the unknown ones at most one more than an answer names
+ * @returns at most one unknown member more than an answer names
  */
 function split(schema: z.ZodType, value: unknown): { readonly known: unknown; readonly unknown: readonly string[] } {
   const unknown: string[] = [];

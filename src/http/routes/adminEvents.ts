@@ -14,10 +14,10 @@ import { eventChange, id, newEvent, readRuleChange, readRules, toEvent } from '.
 import { sendJson } from '../middleware/send.js';
 import { validate } from '../middleware/validate.js';
 
-/** A name takes up to 2,400 bytes: 200 characters, each as two `\uXXXX` escapes. The rest of an event takes a hundred. */
+/** A name takes up to 2,400 bytes (200 characters, each as two `\uXXXX` escapes), and the rest of an event about a hundred. */
 const bodyBytesMax = 4_096;
 
-/** Making events and looking after them; to be mounted behind the admin token. @param share of what the admin may ask at once */
+/** The admin routes; mount them behind `requireAdmin`. @param share bounds the admin requests in progress */
 export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): void {
   const create: RequestHandler = async (req, res) => {
     const body = validate(newEvent, req.body, 'body');
@@ -36,7 +36,7 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
   const change: RequestHandler = async (req, res) => {
     const eventId = eventIdOf(req.params);
     if (typeof req.body === 'object' && req.body !== null && 'total_quota' in req.body) {
-      throw new Problem('quota-fixed', 'total_quota cannot be changed; make another event.');
+      throw new Problem('quota-fixed', 'total_quota cannot be changed; create another event.');
     }
     const body = validate(eventChange, req.body, 'body');
     sendJson(res, 200, toEvent(found(await updateEvent(db, eventId, { name: body.name, ...readRuleChange(body) }), eventId)));
@@ -44,15 +44,15 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
 
   const audit: RequestHandler = async (req, res) => {
     const eventId = eventIdOf(req.params);
-    const books = found(await auditEvent(db, eventId), eventId);
+    const totals = found(await auditEvent(db, eventId), eventId);
     sendJson(res, 200, {
       event_id: eventId,
-      total_quota: books.totalQuota,
-      available_quantity: books.available,
-      held_quantity: books.held,
-      sold_quantity: books.sold,
-      tickets_issued: books.ticketsIssued,
-      consistent: isConserved(books),
+      total_quota: totals.totalQuota,
+      available_quantity: totals.available,
+      held_quantity: totals.held,
+      sold_quantity: totals.sold,
+      tickets_issued: totals.ticketsIssued,
+      consistent: isConserved(totals),
     });
   };
 
@@ -66,6 +66,6 @@ function eventIdOf(params: { readonly event_id?: string | string[] }): string {
 }
 
 function found<T>(row: T | undefined, eventId: string): T {
-  if (row === undefined) throw new Problem('event-not-found', `There is no event ${eventId}.`);
+  if (row === undefined) throw new Problem('event-not-found', `Event ${eventId} does not exist.`);
   return row;
 }

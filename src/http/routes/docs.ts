@@ -1,4 +1,4 @@
-/** The OpenAPI document, for machines at /openapi.json and for people at /docs, from assets that came with npm. */
+/** Serves the OpenAPI document at /openapi.json and as a web page at /docs, with assets from an npm package. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -30,9 +30,9 @@ const page = `<!doctype html>
 `;
 const start = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#ui' });\n`;
 
-/** @param share in front of each answer, the largest of which has 1.7 MB */
+/** @param share bounds the answers in progress; the largest one has 1.7 MB */
 export function docs(router: IRouter, share: RequestHandler): void {
-  // Swagger UI sets styles inline and has its icons as data: URLs; nothing is loaded from elsewhere.
+  // Swagger UI sets inline styles and embeds its icons as data: URLs; nothing is loaded from other hosts.
   const policy = {
     directives: {
       styleSrc: ["'self'", "'unsafe-inline'"],
@@ -45,7 +45,7 @@ export function docs(router: IRouter, share: RequestHandler): void {
   const serve = (path: string, type: string, bytes: Buffer) => {
     resource(router, path, { get: [share, secure, sendSame(type, bytes)] });
   };
-  // From memory: the file behind an answer that is never fetched would stay open.
+  // Served from memory: with streamed files, a client that never reads its answer would keep a file open.
   const asset = (file: string) => readFileSync(join(assets, file));
 
   serve('/openapi.json', 'json', Buffer.from(JSON.stringify(openApiDocument())));
@@ -56,9 +56,9 @@ export function docs(router: IRouter, share: RequestHandler): void {
 }
 
 /**
- * Sends the same bytes to everybody: all answers share one buffer, where a string would be encoded into another for each.
- * They are compressed once, when the first client asks for it, outside the event loop. Browsers keep them and ask
- * whether they are still the same: a URL does not change with the version.
+ * Sends the same bytes to every client. All answers share one buffer; a string would be encoded again for each answer.
+ * The bytes are compressed once, outside the event loop, when the first client accepts gzip. Browsers cache them and revalidate,
+ * because a URL stays the same across versions.
  */
 function sendSame(type: string, bytes: Buffer): RequestHandler {
   const hash = createHash('sha256').update(bytes).digest('base64url');

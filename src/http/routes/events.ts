@@ -12,10 +12,10 @@ import { sendJson, sendText } from '../middleware/send.js';
 import { validate } from '../middleware/validate.js';
 
 /**
- * What buyers see.
+ * The buyers' routes for events.
  *
- * @param before what each request passes first
- * @param lists the share of lists
+ * @param before middleware in front of each route
+ * @param lists bounds the lists in progress
  */
 export function events(
   router: IRouter,
@@ -31,9 +31,9 @@ export function events(
         sendText(res, 200, textOf(outcome.event));
         return;
       case 'event-not-found':
-        throw new Problem('event-not-found', 'No event has this id.');
+        throw new Problem('event-not-found', 'There is no event with this id.');
       case 'overloaded':
-        throw overloaded('Too many are asking.', outcome.retryAfterSeconds);
+        throw overloaded('Too many reads are in progress.', outcome.retryAfterSeconds);
       default:
         impossible(outcome);
     }
@@ -43,7 +43,7 @@ export function events(
   resource(router, '/events/:event_id', { get: [before, show as RequestHandler] });
 }
 
-/** Reads that shared a query share its row too, and the text that it becomes. */
+/** The JSON text of a row. Reads that shared a query also share the row, so it is serialised once. */
 const texts = new WeakMap<EventRow, string>();
 
 function textOf(event: EventRow): string {
@@ -55,7 +55,7 @@ function textOf(event: EventRow): string {
   return text;
 }
 
-/** `?limit=&cursor=`, newest first. The cursor is the last id of the page before. */
+/** `?limit=&cursor=`, newest first. The cursor is the last id of the previous page. */
 export function pageOfEvents(db: Pick<PrismaClient, 'event'>): RequestHandler {
   return async (req, res) => {
     const { limit, cursor } = validate(page, req.query, 'query');

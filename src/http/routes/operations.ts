@@ -7,7 +7,7 @@ import { sendJson } from '../middleware/send.js';
 
 export const operationsPaths: readonly string[] = ['/healthz', '/readyz', '/metrics'];
 
-/** For those who run it: is it alive, should it get traffic, what is it doing. */
+/** The operators' routes: liveness, readiness, metrics. */
 export function operations(router: IRouter, readiness: Readiness, metrics: Metrics): void {
   const healthz: RequestHandler = (_req, res) => {
     sendJson(res, 200, { status: 'ok' });
@@ -26,12 +26,12 @@ export function operations(router: IRouter, readiness: Readiness, metrics: Metri
   resource(router, '/metrics', { get: [showMetrics] });
 }
 
-/** The end of every request to the port of operations that asks for something else. */
+/** Answers requests to OPERATIONS_PORT for any other path. */
 export const notAnOperation: RequestHandler = (req) => {
-  throw new Problem('not-found', `There is nothing at ${req.path}; on this port there are ${operationsPaths.join(', ')}.`);
+  throw new Problem('not-found', `There is nothing at ${req.path}; this port serves ${operationsPaths.join(', ')}.`);
 };
 
-/** Keeps everybody off a schema that this version does not know. */
+/** Refuses requests while the database's schema is not one that this version can use. */
 export function requireKnownSchema(readiness: Readiness): RequestHandler {
   return (_req, _res, next) => {
     if (!readiness.schemaKnown()) throw overloaded('This replica is not ready yet.', 1);

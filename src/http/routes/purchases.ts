@@ -15,23 +15,23 @@ import { id, newPurchase, toPurchase } from '../contract/schemas.js';
 import { sendJson } from '../middleware/send.js';
 import { validate } from '../middleware/validate.js';
 
-/** A purchase is one number; the rest is room for white space. */
+/** The body of a purchase is one number; the rest of the limit allows for white space. */
 const bodyBytesMax = 1_024;
 
 export interface PurchasesDeps {
-  /** What each request passes first. */
+  /** Middleware in front of each route. */
   readonly before: RequestHandler;
   readonly refuseEarly: RefuseEarly;
   readonly refusals: Pick<Refusals, 'enqueue'>;
-  /** The share of look-ups. */
+  /** Bounds the look-ups in progress. */
   readonly lookups: Bounded;
   readonly sale: Pick<Sale, 'sell'>;
   readonly reads: Pick<PrismaClient, '$queryRaw'>;
 }
 
-/** Buying, and looking a purchase up. */
+/** The routes that buy tickets and look up a purchase. */
 export function purchases(router: IRouter, { before, refuseEarly, refusals, lookups, sale, reads }: PurchasesDeps): void {
-  /** Repeats the gate's check, before the body, for the spellings of the path that the gate does not recognise. */
+  /** Repeats the gate's check, before the body is read, for spellings of the path that the gate does not recognise. */
   const enter: RequestHandler<{ event_id: string }> = (req, res, next) => {
     req.params.event_id = validate(id, req.params.event_id, 'path', 'event_id');
     if (admittedByGate(req) || !refuseEarly(res, req.params.event_id)) next();
@@ -41,14 +41,14 @@ export function purchases(router: IRouter, { before, refuseEarly, refusals, look
     const eventId = req.params.event_id;
     const key = idempotencyKey(req.headers['idempotency-key']);
     const body = validate(newPurchase, req.body, 'body');
-    // The body as validated is the fingerprint: short, and the same however the client formatted it.
+    // The fingerprint is the validated body: it is short, and does not depend on the client's formatting.
     const idempotency = key === null ? null : { key, fingerprint: JSON.stringify(body) };
     const outcome = await sale.sell(
       eventId,
       { purchaseId: newPurchaseId(), quantity: body.quantity, idempotency },
       () => req.socket.destroyed,
     );
-    if (!isAtWill(outcome)) answer(res, outcome);
+    if (!isProvocable(outcome)) answer(res, outcome);
     else {
       refusals.enqueue(res, () => {
         answer(res, outcome);
@@ -71,21 +71,21 @@ export function purchases(router: IRouter, { before, refuseEarly, refusals, look
 }
 
 /**
- * Can a client provoke this outcome at will? Then the answer waits its turn among the refusals. A request that stayed in line
- * until its deadline is not one of them: it is answered by the deadline.
+ * Whether a client can provoke this outcome at will. Then the answer counts towards the rate of refusals. A request that was queued
+ * until its deadline does not: it must be answered by the deadline.
  */
-function isAtWill(outcome: Outcome): boolean {
+function isProvocable(outcome: Outcome): boolean {
   if (outcome.kind === 'overloaded') return outcome.reason !== 'too late' && outcome.reason !== 'client gone';
   return outcome.kind === 'event-not-found';
 }
 
-/** One outcome of the sale, one answer of the contract. */
+/** Sends the answer to an outcome of the sale. */
 function answer(res: Response, outcome: Outcome): void {
   if (outcome.kind === 'sold') {
     if (outcome.replayed) res.setHeader('Idempotency-Replayed', 'true');
     created(res, outcome.purchase);
   } else {
-    // Not thrown: at the end of a sale nearly everybody is refused, and a stack trace for each costs more than the answer.
+    // Not thrown: at the end of a sale nearly every request is refused, and a stack trace costs more than the answer.
     sendProblem(res, problemOf(outcome));
   }
 }

@@ -3,7 +3,7 @@ import { Problem } from '../contract/problems.js';
 
 type Method = 'get' | 'post' | 'patch';
 
-/** The handlers of one path; every other method is answered 405 with `Allow`, and OPTIONS with `Allow` alone. */
+/** Registers the handlers of one path. Every other method is answered 405 with `Allow`, and OPTIONS 204 with `Allow`. */
 export function resource(router: IRouter, path: string, handlers: Partial<Record<Method, RequestHandler[]>>): void {
   const methods = Object.keys(handlers) as Method[];
   const allow = [...methods.map((method) => method.toUpperCase()), ...('get' in handlers ? ['HEAD'] : []), 'OPTIONS'].join(', ');
@@ -14,6 +14,6 @@ export function resource(router: IRouter, path: string, handlers: Partial<Record
       res.status(204).set('Allow', allow).end();
       return;
     }
-    throw new Problem('method-not-allowed', `${req.method} is not possible here; use ${allow}.`, { headers: { Allow: allow } });
+    throw new Problem('method-not-allowed', `${req.method} is not supported here; use ${allow}.`, { headers: { Allow: allow } });
   });
 }

@@ -1,7 +1,8 @@
 /**
- * Accepting as many connections as come. In each turn of the event loop Node accepts one connection on a listening handle
- * (libuv/libuv#3696), and under load a turn takes 15 ms: at the opening of a sale, 65 new buyers a second, and the probes
- * behind them. So there are more handles of the same listening socket. To multiply one, it must pass through another process.
+ * Accepts connections fast enough for the opening of a sale. Node accepts one connection per listening handle in each turn of
+ * the event loop (libuv/libuv#3696). Under load a turn takes 15 ms, so a single handle accepts 65 buyers a second, and probes
+ * wait behind them. This module adds handles of the same listening socket; to duplicate a handle, it must pass through another
+ * process.
  */
 import { spawn } from 'node:child_process';
 import { createServer, type Server } from 'node:net';
@@ -10,9 +11,10 @@ const echo = "process.on('message', (message, handle) => process.send(message, h
 const patienceMs = 5_000;
 
 /**
- * @param server listening
- * @param backlog of the listening socket; each handle that begins to listen sets it anew
- * @returns as many servers that accept connections for it, all to be closed when it is
+ * @param server a listening server
+ * @param count the number of acceptors to add
+ * @param backlog the backlog of the listening socket, which each handle sets again when it starts to listen
+ * @returns the servers that accept connections for `server`; close them with it
  */
 export async function addAcceptors(server: Server, count: number, backlog: number): Promise<Server[]> {
   const acceptors: Server[] = [];
@@ -25,7 +27,7 @@ export async function addAcceptors(server: Server, count: number, backlog: numbe
     await new Promise<void>((resolve, reject) => {
       mirror.on('error', reject);
       mirror.on('exit', () => {
-        reject(new Error('the process that multiplies the listening handle ended too soon'));
+        reject(new Error('the process that duplicates the listening handle exited early'));
       });
       mirror.on('message', (_message, handle) => {
         const acceptor = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => server.emit('connection', socket));
@@ -45,7 +47,7 @@ export async function addAcceptors(server: Server, count: number, backlog: numbe
   }
 }
 
-/** The bare handle: the server itself would begin to accept connections in the other process. Not in Node's documentation. */
+/** The internal handle, which Node does not document. A `Server` that is sent would start accepting in the other process. */
 function handleOf(server: Server): Server {
   return (server as unknown as { readonly _handle: Server })._handle;
 }

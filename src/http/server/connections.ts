@@ -1,13 +1,13 @@
-/** Connections are the first thing that runs out: bounded in number, in total and for each address, and in time. */
+/** Limits the open connections, in total and per address, because connections are the first resource to run out. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { ipKeyGenerator } from 'express-rate-limit';
 
 export interface ConnectionLimits {
   readonly connectionsMax: number;
-  /** 0: no bound. IPv6 addresses are counted by their /56, which is what one customer commonly has. */
+  /** 0: no limit. IPv6 addresses are counted by /56, the usual allocation of one customer. */
   readonly connectionsPerAddressMax: number;
-  /** The same for each of 127.0.0.0/8 and ::1. */
+  /** The limit of each loopback address (127.0.0.0/8 and ::1). */
   readonly connectionsPerLoopbackAddressMax: number;
 }
 
@@ -16,8 +16,8 @@ export type ConnectionRefusal = 'connections full' | 'address connections full';
 const loopback = /^(?:::ffff:)?127\.|^::1$/;
 
 /**
- * @param onRefused told of each connection that is closed at once, and of whose it is
- * @returns how many are open
+ * @param onRefused called for each connection that is closed at once, with its address
+ * @returns a function that returns the number of open connections
  */
 export function limitConnections(
   server: Server,

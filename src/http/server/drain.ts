@@ -1,20 +1,20 @@
-/** Stopping without dropping anybody who has begun to ask. */
+/** Graceful shutdown: no request that has begun to arrive is dropped. */
 import type { Server, ServerResponse } from 'node:http';
 import type { Server as Acceptor } from 'node:net';
 import { setImmediate as afterPoll, setTimeout as pause } from 'node:timers/promises';
 
-/** Between two looks for connections that have become idle. */
-const lookEveryMs = 50;
+/** How often connections that have become idle are closed. */
+const closeEveryMs = 50;
 
 /**
- * Accepts no more connections, answers what was asked on those that are open, and closes each when it is idle.
+ * Stops accepting connections, answers the requests on the open ones, and closes each connection when it is idle.
  *
- * What the kernel has received and the event loop has not read yet looks idle, and closing it would reset a request. So
- * everything is closed right after the loop has polled.
+ * A connection looks idle while its request is still in the kernel's buffer, and closing it would reset the request. So
+ * connections are closed right after the event loop has polled.
  *
- * @param cutOffMs when even those are closed that still have no answer
- * @param unanswered the answers that are owed: each tells its client to send nothing more on its connection
- * @param acceptors that accept connections for the server
+ * @param cutOffMs the time after which connections are closed even if answers are owed on them
+ * @param unanswered the answers that are owed; each tells its client with `Connection: close` to send nothing more
+ * @param acceptors the servers that accept connections for `server`
  */
 export async function drain(
   server: Server,
@@ -30,7 +30,7 @@ export async function drain(
   const open = new Set<Acceptor>([server, ...acceptors]);
   for (const each of [...open]) each.close(() => open.delete(each));
   while (open.size > 0) {
-    await pause(lookEveryMs);
+    await pause(closeEveryMs);
     await afterPoll();
     if (performance.now() < cutOffAtMs) server.closeIdleConnections();
     else server.closeAllConnections();

@@ -1,21 +1,20 @@
 /**
- * An HTTP server for an Express application. Express gives each request and response a prototype of its own by
- * `Object.setPrototypeOf`, which turns objects that the JavaScript engine knew well into ones that it does not: it costs three
- * quarters of the application's speed, and lets them outlive several collections of garbage (expressjs/express#5998; an
- * empty route answered 15,000 requests a second with it, 62,000 without). Node can make them with the right prototype to
- * begin with (nodejs/node#15752), and then Express's call changes nothing.
+ * An HTTP server for an Express application. Express changes the prototype of each request and response with
+ * `Object.setPrototypeOf`, which defeats V8's optimisations: it costs three quarters of the throughput, and the objects survive
+ * several garbage collections (expressjs/express#5998; an empty route answered 15,000 requests a second with the call, 62,000
+ * without). Node can create them with Express's prototypes (nodejs/node#15752), and then Express's call changes nothing.
  */
 import { createServer, IncomingMessage, type RequestListener, type Server, type ServerOptions, ServerResponse } from 'node:http';
 import type { Express } from 'express';
 import { headersMax, refuseMalformed } from './malformed.js';
 
-/** Of all headers of a request together, its target included. */
+/** All headers of a request together, including the request target. */
 const headerBytesMax = 16 * 1024;
 
 /**
- * Changes the prototypes that the application keeps for its requests: one server for each application.
+ * Replaces the prototypes that the application uses for its requests and responses, so create one server per application.
  *
- * @param listener what a request meets first: the application itself, or what stands before it
+ * @param listener receives each request first: the application itself, or a listener in front of it
  */
 export function createExpressServer(app: Express, listener: RequestListener, options: ServerOptions = {}): Server {
   class ExpressRequest extends IncomingMessage {}
@@ -30,12 +29,12 @@ export function createExpressServer(app: Express, listener: RequestListener, opt
       IncomingMessage: ExpressRequest,
       ServerResponse: ExpressResponse,
       maxHeaderSize: headerBytesMax,
-      requireHostHeader: false, // refuseMalformed requires it; Node's own refusal has no body
+      requireHostHeader: false, // refuseMalformed checks it, because Node's own refusal has no body
     },
     refuseMalformed(listener),
   );
-  server.maxHeadersCount = headersMax + 1; // Node drops the rest silently, so one more than allowed is kept, to be seen
-  // Node would close a connection as soon as its client has shut down its side, whatever it still waits for. Not in Node's types.
+  server.maxHeadersCount = headersMax + 1; // Node drops further headers silently; one more than allowed reveals the excess
+  // Otherwise Node closes a connection when its client half-closes it, even if an answer is owed. Not in Node's types.
   (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   return server;
 }

@@ -1,10 +1,10 @@
 /**
- * The first look at a request, before Express and before its body: a purchase that would be refused is refused here, for
- * half of what a purchase costs, most of it the kernel's. Under a load that cannot be carried, most requests end here.
+ * The gate checks each request before Express and before its body is read. It refuses a purchase that could not be admitted, at
+ * half the cost of a purchase, most of it in the kernel. Under overload most requests end here.
  *
- * The gate recognises one spelling of a purchase's path. The router accepts many more (%30 for a digit, an absolute URL,
- * backslashes before a fragment), and decoding them all here would duplicate the router. Instead the route of purchases
- * repeats the check, before it reads the body, for each request that the gate did not recognise.
+ * The gate recognises one spelling of the purchase path. The router accepts many more (%30 for a digit, an absolute URL,
+ * backslashes before a fragment), and decoding them here would duplicate the router. So the purchase route repeats the check,
+ * before it reads the body, for each request that the gate did not recognise.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -15,27 +15,27 @@ import type { Refusals } from './refusals.js';
 
 export interface Gate {
   readonly listener: RequestListener;
-  /** Answers that are owed, of all connections. */
+  /** The answers that are owed on all connections. */
   readonly unanswered: Iterable<ServerResponse>;
-  /** Those of one connection, in the order in which they will be sent. */
+  /** The answers that are owed on one connection, in the order in which they will be sent. */
   readonly owedTo: (connection: Duplex) => readonly ServerResponse[];
 }
 
-/** Refuses a purchase of this event if it could not be admitted at the moment. @returns whether it did */
+/** Refuses a purchase of this event if it could not be admitted at the moment. @returns whether it was refused */
 export type RefuseEarly = (res: ServerResponse, eventId: string) => boolean;
 
-const detail = 'Too many at the moment: refused before it began, nothing was bought.';
-/** Requests of one connection that may be without an answer at once: hardly any client sends a second one. */
+const detail = 'Too many requests: this one was refused before it began, nothing was bought.';
+/** Unanswered requests on one connection. Hardly any client pipelines even a second one. */
 const pipelinedMax = 4;
-/** Stricter than the router, so that whatever matches is a purchase. */
+/** Stricter than the router, so that every match is a purchase. */
 const purchasePath = /^\/events\/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\/purchases(?:$|\?)/i;
 const [idStart, idEnd] = ['/events/'.length, '/events/'.length + 36];
 
-/** Set on purchases that the gate has let through. */
+/** Set on purchases that the gate has admitted. */
 const admitted = Symbol('admitted by the gate');
 type MaybeAdmitted = IncomingMessage & { [admitted]?: true };
 
-/** @param refuses would a purchase of this event be refused at once? Returns the seconds after which to come back */
+/** @param refuses returns the seconds after which to retry if a purchase of this event would be refused; otherwise undefined */
 export function createRefuseEarly(refuses: (eventId: string) => number | undefined, refusals: Pick<Refusals, 'enqueue'>): RefuseEarly {
   return (res, eventId) => {
     const retryAfterSeconds = refuses(eventId);
@@ -70,24 +70,24 @@ export function createGate(refuseEarly: RefuseEarly, refusals: Pick<Refusals, 'f
   };
 }
 
-/** Did the gate recognise this purchase and let it through? */
+/** Whether the gate recognised this purchase and admitted it. */
 export function admittedByGate(req: MaybeAdmitted): boolean {
   return req[admitted] === true;
 }
 
-/** Answers that are owed. (When a connection closes, Node closes only the first of those that it still waits for.) */
+/** The answers that are owed. They are tracked per connection, because when one closes, Node closes only its first answer. */
 class Unanswered implements Iterable<ServerResponse> {
   readonly #byConnection = new Map<Duplex, Set<ServerResponse>>();
   readonly #onGone: (res: ServerResponse) => void;
 
-  /** @param onGone told of each answer that is given, or that nobody waits for any more */
+  /** @param onGone called for each answer that was sent, or whose client has disconnected */
   constructor(onGone: (res: ServerResponse) => void) {
     this.#onGone = onGone;
   }
 
-  /** @returns how many the connection is owed with this one: Node reads on while answers are outstanding, without a bound */
+  /** @returns the number of answers owed on the connection, including this one; Node itself does not bound pipelining */
   add(res: ServerResponse, connection: Socket): number {
-    const owed = this.#enlist(connection);
+    const owed = this.#owedOn(connection);
     owed.add(res);
     res.once('close', () => {
       owed.delete(res);
@@ -104,9 +104,9 @@ class Unanswered implements Iterable<ServerResponse> {
     return [...(this.#byConnection.get(connection) ?? [])];
   }
 
-  #enlist(connection: Socket): Set<ServerResponse> {
-    const enlisted = this.#byConnection.get(connection);
-    if (enlisted) return enlisted;
+  #owedOn(connection: Socket): Set<ServerResponse> {
+    const existing = this.#byConnection.get(connection);
+    if (existing) return existing;
     const owed = new Set<ServerResponse>();
     this.#byConnection.set(connection, owed);
     connection.once('close', () => {
@@ -117,7 +117,7 @@ class Unanswered implements Iterable<ServerResponse> {
   }
 }
 
-/** The id in `POST /events/{id}/purchases`, where its path is spelled as the documents spell it. */
+/** The event id of a `POST /events/{id}/purchases` whose path has the documented spelling. */
 function eventToBuyFrom({ method, url = '' }: IncomingMessage): string | undefined {
   return method === 'POST' && purchasePath.test(url) ? url.slice(idStart, idEnd).toLowerCase() : undefined;
 }

@@ -1,22 +1,22 @@
 /**
- * Clients that shut down their side of the connection after the request. They still read, so they get their answer. A
- * client that has hung up looks the same: its kernel resets the connection, but only when something is sent to it. So
- * whoever waits gets the answer's first bytes ahead, which are the same whatever it says. The first byte draws the reset,
- * writing another one reports it, and a buyer who is gone is noticed before a ticket is sold to him.
+ * Handles clients that half-close the connection after the request. They still read, so they get their answer. A client that has
+ * disconnected looks the same until something is sent to it; then its kernel resets the connection. So the server sends the
+ * first bytes of the answer early, which are the same for every answer. The first byte provokes the reset, writing another one
+ * reports it, and a disconnected buyer is detected before a ticket is sold.
  */
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 const sentAhead = 'HTTP/1.1 ';
-/** Each later byte waits twice as long as the one before, because the reset takes as long as the network. */
+/** Each further byte is delayed twice as long as the previous one, because the reset takes a network round trip. */
 const firstByteMs = 10;
 
-/** @param owedTo the answers that a connection is still owed, in the order in which they will be sent */
+/** @param owedTo the answers owed on a connection, in the order in which they will be sent */
 export function probeHalfClosed(server: Server, owedTo: (connection: Socket) => readonly ServerResponse[]): void {
   server.on('connection', (socket: Socket) => {
     socket.once('end', () => {
       const [first] = owedTo(socket);
-      // An answer that has begun is a probe itself; a request that is not complete is refused (unparsed.ts).
+      // An answer that has begun is itself a probe; an incomplete request is refused (unparsed.ts).
       if (first?.socket === socket && first.req.complete && !first.headersSent) probe(socket);
     });
   });
@@ -40,7 +40,7 @@ function probe(socket: Socket): void {
   }
 
   socket.once('close', stop);
-  // Node writes the head of the answer first, as a string.
+  // Node first writes the head of the answer, as a string.
   socket.write = (head: string, ...rest: unknown[]) => {
     stop();
     return write(head.slice(sent), ...rest);

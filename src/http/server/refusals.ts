@@ -1,16 +1,16 @@
 /**
- * Refusals have a rate of their own. Each costs the event loop about half of a purchase, and a client that is refused at once may
- * ask again at once: without a bound, refusals take the event loop from the buyers who are being sold to (27,000 of them
- * a second left 360 sales of 17,000). Beyond the rate a refusal waits, and a client that waits sends nothing.
+ * Limits the rate of refusals with a token bucket. A refusal costs the event loop about half as much as a purchase, and a client that
+ * is refused at once may retry at once. Without a limit, refusals starve the purchases: 27,000 refusals a second left 360 sales a
+ * second of 17,000. Beyond the rate a refusal is delayed, and a client that waits for its answer sends nothing.
  */
 import type { ServerResponse } from 'node:http';
 
 const tickEveryMs = 5;
-/** An unused allowance accumulates for so long, so that a crowd that comes once is answered at once. */
-const allowanceSeconds = 1;
+/** The size of the bucket, in seconds of the rate, so that a single burst is answered at once. */
+const burstSeconds = 1;
 /** Refusals sent in one turn of the event loop, so that turns stay short. */
 const sentPerTurnMax = 100;
-/** Refusals that may wait; beyond it connections are closed. Far more than honest clients can be waiting for. */
+/** Waiting refusals; beyond this, connections are closed. Well-behaved clients never wait for as many. */
 const waitingMax = 20_000;
 
 export class Refusals {
@@ -19,7 +19,7 @@ export class Refusals {
   readonly #waiting = new Map<ServerResponse, () => void>();
   #timer: NodeJS.Timeout | undefined;
   #tickedAtMs = -Infinity;
-  #allowance = 0;
+  #tokens = 0;
 
   constructor(perSecondMax: number) {
     this.#perSecondMax = perSecondMax;
@@ -29,7 +29,7 @@ export class Refusals {
     return this.#waiting.size;
   }
 
-  /** Calls `send`, which answers `res`, when its turn comes; never if `forget` is called before. */
+  /** Calls `send`, which answers `res`, when its turn comes, unless `forget` is called first. */
   enqueue(res: ServerResponse, send: () => void): void {
     if (res.req.socket.destroyed) return;
     if (this.#waiting.size >= waitingMax) {
@@ -42,7 +42,7 @@ export class Refusals {
     }, tickEveryMs);
   }
 
-  /** The client has hung up: a refusal that nobody waits for uses none of the rate. */
+  /** Call it when the client has disconnected: disconnected clients consume no token. */
   forget(res: ServerResponse): void {
     this.#waiting.delete(res);
   }
@@ -50,16 +50,16 @@ export class Refusals {
   #tick(): void {
     const nowMs = performance.now();
     const earned = ((nowMs - this.#tickedAtMs) / 1000) * this.#perSecondMax;
-    this.#allowance = Math.min(this.#allowance + earned, this.#perSecondMax * allowanceSeconds);
+    this.#tokens = Math.min(this.#tokens + earned, this.#perSecondMax * burstSeconds);
     this.#tickedAtMs = nowMs;
     let sent = 0;
     for (const [res, send] of this.#waiting) {
-      if (sent >= Math.min(this.#allowance, sentPerTurnMax)) break;
+      if (sent >= Math.min(this.#tokens, sentPerTurnMax)) break;
       sent += 1;
       this.#waiting.delete(res);
       send();
     }
-    this.#allowance -= sent;
+    this.#tokens -= sent;
     if (this.#waiting.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;

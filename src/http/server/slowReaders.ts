@@ -1,27 +1,27 @@
-/** Clients that do not take their answers: each keeps memory, a connection and perhaps a place in a share until it is cut off. */
+/** Cuts off clients that do not read their answers: each holds memory, a connection, and perhaps a place under a limit. */
 import type { Server, ServerResponse } from 'node:http';
 
-const lookEveryMs = 1_000;
+const checkEveryMs = 1_000;
 
 /**
- * Destroys the connection of every answer that was given completely and has not been taken after the timeout. The socket
- * timeout does not do that: whoever takes a few bytes a minute never reaches it.
+ * Destroys the connection of every complete answer that its client has not read within the timeout. The socket timeout does not
+ * cover this: a client that reads a few bytes a minute never reaches it.
  *
- * @param unanswered the answers that are owed to clients
+ * @param unanswered the answers that clients are still owed
  */
 export function cutSlowReaders(server: Server, unanswered: Iterable<ServerResponse>, timeoutMs: number): void {
-  const givenAtMs = new WeakMap<ServerResponse, number>();
-  const look = () => {
+  const completeAtMs = new WeakMap<ServerResponse, number>();
+  const check = () => {
     const nowMs = performance.now();
     for (const res of unanswered) {
-      // Without a socket it is not its turn on its connection yet.
+      // An answer without a socket waits for earlier answers on its connection.
       if (!res.writableEnded || !res.socket) continue;
-      const sinceMs = givenAtMs.get(res);
-      if (sinceMs === undefined) givenAtMs.set(res, nowMs);
+      const sinceMs = completeAtMs.get(res);
+      if (sinceMs === undefined) completeAtMs.set(res, nowMs);
       else if (nowMs - sinceMs > timeoutMs) res.socket.destroy();
     }
   };
-  const timer = setInterval(look, lookEveryMs).unref();
+  const timer = setInterval(check, checkEveryMs).unref();
   server.once('close', () => {
     clearInterval(timer);
   });

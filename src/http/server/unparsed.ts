@@ -1,6 +1,6 @@
 /**
- * Malformed HTTP, answered like any other error: with problem+json. Node's parser refuses some of it before there is a
- * request, so that the answer is written to the bare socket; the rest has a request and a response (malformed.ts).
+ * Answers malformed HTTP with problem+json, like any other error. Node's parser rejects some of it before there is a request
+ * object, so that the answer is written directly to the socket; the rest has a request and a response (malformed.ts).
  */
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
@@ -13,33 +13,33 @@ export interface Refusal {
   readonly detail: string;
 }
 
-/** By Node's error code; anything else is not HTTP. */
+/** Refusals by Node's error code; any other code means that the input is not HTTP. */
 const refusals: Readonly<Record<string, Refusal>> = {
   HPE_HEADER_OVERFLOW: { status: 431, detail: 'The headers are too large.' },
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, detail: 'The request did not arrive in time.' },
 };
 const notHttp: Refusal = { status: 400, detail: 'This is not a well-formed HTTP request.' };
-const noTunnel: Refusal = { status: 400, detail: 'This server opens no tunnels.' };
-const unknownExpectation: Refusal = { status: 417, detail: 'Only "Expect: 100-continue" can be met.' };
+const noTunnel: Refusal = { status: 400, detail: 'This server does not support CONNECT.' };
+const unknownExpectation: Refusal = { status: 417, detail: 'The only supported expectation is "Expect: 100-continue".' };
 
 const problemType = 'application/problem+json';
 
-/** Connections that end with an answer which they have been given already, or are still owed. */
+/** Connections that close after an answer that has been sent already or is still owed. */
 const ending = new WeakSet<Duplex>();
 
 export function isEnding(connection: Duplex): boolean {
   return ending.has(connection);
 }
 
-/** @param owedTo the answers that a connection is still owed */
+/** @param owedTo the answers owed on a connection */
 export function answerUnparsed(server: Server, owedTo: (connection: Duplex) => readonly ServerResponse[]): void {
   function refuseConnection(socket: Duplex, refusal: Refusal): void {
     if (isEnding(socket)) return;
     ending.add(socket);
-    // A refusal sent at once would be taken for the answer to an earlier request that is complete, a purchase perhaps.
+    // The client would take a refusal sent at once for the answer to an earlier complete request, which may be a purchase.
     const last = owedTo(socket).findLast(({ req }) => req.complete);
     if (!last) {
-      socket.end(bareAnswer(refusal));
+      socket.end(answerText(refusal));
       return;
     }
     last.once('close', () => socket.end(() => socket.destroy()));
@@ -50,7 +50,7 @@ export function answerUnparsed(server: Server, owedTo: (connection: Duplex) => r
     else refuseConnection(socket, refusals[error.code ?? ''] ?? notHttp);
   });
   server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
-    // Node has taken its own listeners off, those that end silent and broken connections among them.
+    // Node has removed its own listeners, including those that close silent and broken connections.
     for (const event of ['error', 'timeout', 'end']) socket.on(event, () => socket.destroy());
     socket.resume();
     refuseConnection(socket, noTunnel);
@@ -60,7 +60,7 @@ export function answerUnparsed(server: Server, owedTo: (connection: Duplex) => r
   });
 }
 
-/** The same for a request that Node's parser let through, and the last answer of its connection. */
+/** Refuses a request that Node's parser accepted, and closes its connection after the answer. */
 export function sendLastRefusal(req: IncomingMessage, res: ServerResponse, refusal: Refusal): void {
   ending.add(req.socket);
   res.setHeader('Connection', 'close');
@@ -72,7 +72,7 @@ function sendRefusal(req: IncomingMessage, res: ServerResponse, refusal: Refusal
   sendJson(res, refusal.status, bodyOf(refusal, res.getHeader('X-Request-Id')), problemType);
 }
 
-function bareAnswer(refusal: Refusal): string {
+function answerText(refusal: Refusal): string {
   const requestId = randomUUID();
   const body = JSON.stringify(bodyOf(refusal, requestId));
   const headers = {
@@ -87,7 +87,7 @@ function bareAnswer(refusal: Refusal): string {
   return `HTTP/1.1 ${String(refusal.status)} ${titleOf(refusal)}\r\n${lines.join('')}\r\n${body}`;
 }
 
-/** These statuses are not in the catalogue, because only malformed HTTP gets them; the code is that of malformed requests. */
+/** Only malformed HTTP gets these statuses, so they are not in the catalogue; their code is `validation`. */
 function bodyOf(refusal: Refusal, requestId: unknown): object {
   const { status, detail } = refusal;
   const code = 'validation';
