@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { makeEvent } from '../support/client.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { untilReady } from '../support/readiness.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { anyUuidV7, call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
@@ -25,10 +26,9 @@ const shortDeadlines = {
   EVENT_PURCHASES_IN_PROGRESS_MAX: '1',
 };
 
-/** On a busy machine the first check may be too late for the short deadline. */
 async function startImpatient(url: string): Promise<Replica> {
   const started = await startReplica(url, shortDeadlines);
-  for (let attempt = 0; attempt < 50 && !(await started.readiness.check()).ready; attempt += 1) await pause(100);
+  await untilReady(started.readiness);
   return started;
 }
 

@@ -4,9 +4,10 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
-import { createReadiness, type Readiness, type ReadyState } from '../../src/db/readiness.js';
+import { createReadiness, type Readiness } from '../../src/db/readiness.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
+import { untilReady } from '../support/readiness.js';
 
 let database: TestDatabase;
 let pool: Pool;
@@ -18,7 +19,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   pool = openTestPool(database.url);
   running = createReadiness(pool);
-  await until(running, true);
+  await untilReady(running);
 });
 afterEach(async () => {
   await pool.close();
@@ -26,14 +27,6 @@ afterEach(async () => {
 afterAll(async () => {
   await database.drop();
 });
-
-/** On a busy machine a look may be late, and one that is late is told as the last one was. */
-async function until(readiness: Readiness, ready: boolean): Promise<ReadyState> {
-  for (;;) {
-    const state = await readiness.check();
-    if (state.ready === ready && (state.ready || !state.reason.includes('in time'))) return state;
-  }
-}
 
 const check = 'the check events_available_within_quota';
 const keyIndex = 'the unique index on purchases (event_id, idempotency_key)';
@@ -78,28 +71,28 @@ test.each([
   const starting = createReadiness(pool);
   for (const readiness of [running, starting]) {
     const reason = expect.stringContaining(`The database lacks ${named}: `);
-    await expect(until(readiness, false)).resolves.toEqual({ ready: false, reason });
+    await expect(untilReady(readiness, false)).resolves.toEqual({ ready: false, reason });
     expect(readiness.schemaKnown()).toBe(false);
   }
   await database.sql.query(repair);
   for (const readiness of [running, starting]) {
-    await until(readiness, true);
+    await untilReady(readiness);
     expect(readiness.schemaKnown()).toBe(true);
   }
 });
 
 test('a replica that nobody probes finds out by itself that buyers may come again', async () => {
   await database.sql.query(dropIndex);
-  await until(running, false);
+  await untilReady(running, false);
   await database.sql.query(createIndex);
   while (!running.schemaKnown()) await new Promise((resolve) => setTimeout(resolve, 20));
-  await until(running, true);
+  await untilReady(running);
 });
 
 test('a table that is gone keeps buyers off', async () => {
   await database.sql.query('ALTER TABLE _prisma_migrations RENAME TO restored_later');
-  await until(running, false);
+  await untilReady(running, false);
   expect(running.schemaKnown()).toBe(false);
   await database.sql.query('ALTER TABLE restored_later RENAME TO _prisma_migrations');
-  await until(running, true);
+  await untilReady(running);
 });

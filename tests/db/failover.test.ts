@@ -9,6 +9,7 @@ import { classify } from '../../src/db/faults.js';
 import { createReadiness } from '../../src/db/readiness.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
+import { untilReady } from '../support/readiness.js';
 import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
 
 let database: TestDatabase;
@@ -67,12 +68,10 @@ test('a sale on connections that became read-only goes on over others', async ()
 
 test('a replica whose connections became read-only is not ready, and ready again over others', async () => {
   const readiness = createReadiness(pool);
-  await expect(readiness.check()).resolves.toEqual({ ready: true });
+  await untilReady(readiness);
   await demoteOpenSessions(pool, 1);
-  await expect(readiness.check()).resolves.toEqual({ ready: false, reason: 'The database takes no writes.' });
-  let state = await readiness.check();
-  for (let attempt = 0; attempt < 20 && !state.ready; attempt += 1) state = await readiness.check(); // the pool learns of lost connections a moment later
-  expect(state).toEqual({ ready: true });
+  await expect(untilReady(readiness, false)).resolves.toEqual({ ready: false, reason: 'The database takes no writes.' });
+  await untilReady(readiness);
 });
 
 test('when one connection falls silent the idle ones go with it, and the sale goes on where the address leads', async () => {
