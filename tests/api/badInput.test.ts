@@ -2,27 +2,21 @@
  * Goal: what is malformed is refused by name and changes nothing, whatever it is.
  * Method: tables of bodies, values and ids; after each one the rows are as they were before it.
  */
-import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
+import { beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { call, nobody, type Options, type Reply } from './call.js';
 import { fingerprint, type Fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 let eventId: string;
 let before: Fingerprint;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
+  replica = await database.startReplica();
   eventId = await makeEvent(replica.address, { total_quota: 1_000, max_purchase_limit: 1_000 });
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
 });
 
 beforeEach(async () => {

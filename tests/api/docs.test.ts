@@ -5,20 +5,13 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { buy, makeEvent, send } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { call } from './call.js';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database.drop();
-});
+const database = useDatabase();
 
 async function withReplica(env: Record<string, string>, work: (replica: Replica) => Promise<void>): Promise<void> {
   const replica = await startReplica(database.url, env);

@@ -2,23 +2,17 @@
  * Goal: whoever runs it can tell whether it lives, whether it should get traffic and what it does.
  * Method: replicas in every state that a probe can find them in: ready, without a schema, without a database, draining.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { createTestDatabase, type TestDatabase, useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { call, nobody } from './call.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
+  replica = await database.startReplica();
 });
 
 async function withReplica(url: string, work: (replica: Replica) => Promise<void>): Promise<void> {

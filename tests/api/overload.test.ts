@@ -6,21 +6,14 @@ import { once } from 'node:events';
 import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { audit, makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 import { call, nobody, type Reply } from './call.js';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database.drop();
-});
+const database = useDatabase();
 
 async function withReplica(env: Record<string, string>, work: (replica: Replica) => Promise<void>): Promise<void> {
   const replica = await startReplica(database.url, env);

@@ -5,24 +5,17 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { audit, buy, makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 import { call, nobody } from './call.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 let eventId: string;
 let clients: Client[];
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database.drop();
-});
 beforeEach(async () => {
   // The first refusal is sent at once, the others one a second.
   replica = await startReplica(database.url, { EVENT_PURCHASES_IN_PROGRESS_MAX: '1', REFUSALS_PER_SECOND_MAX: '1' });

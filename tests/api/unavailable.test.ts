@@ -5,15 +5,15 @@
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { untilReady } from '../support/readiness.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { anyUuidV7, call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 
 const shortDeadlines = {
@@ -33,13 +33,7 @@ async function startImpatient(url: string): Promise<Replica> {
 }
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startImpatient(database.url);
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
+  replica = database.closeLater(await startImpatient(database.url));
 });
 
 const make = () => makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });

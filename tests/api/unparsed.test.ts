@@ -4,22 +4,17 @@
  */
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { audit, makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
-});
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
+  replica = await database.startReplica();
 });
 
 /** Sends the bytes, and says that it has no more unless it has; reads until the other side closes. */

@@ -2,26 +2,20 @@
  * Goal: events whose batches share a statement are sold as if each had one of its own, and none suffers for another.
  * Method: crowds over many events and two replicas; then one event that is held up, sold out, or refused by the database.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome } from '../../src/sale/types.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
 import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../support/sales.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pools: [Pool, Pool];
 let replicas: [Seller, Seller];
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pools = [openTestPool(database.url), openTestPool(database.url)];
-  replicas = [groupCommitSale(pools[0]), groupCommitSale(pools[1])];
-});
-afterAll(async () => {
-  await Promise.all(replicas.map((replica) => replica.close()));
-  await Promise.all(pools.map((pool) => pool.close()));
-  await database.drop();
+beforeAll(() => {
+  pools = [database.openPool(), database.openPool()];
+  replicas = [database.closeLater(groupCommitSale(pools[0])), database.closeLater(groupCommitSale(pools[1]))];
 });
 
 const newEvents = (count: number, totalQuota: number) => Promise.all(Array.from({ length: count }, () => newEvent(pools[0], totalQuota)));

@@ -2,27 +2,21 @@
  * Goal: whichever way a batch goes, straight, with care or refused together, its answers are true; also after a fault.
  * Method: sequences that lead from one way to the other, and faults made on a real Postgres.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 let seller: Seller;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url);
-  seller = groupCommitSale(pool);
-});
-afterAll(async () => {
-  await seller.close();
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool();
+  seller = database.closeLater(groupCommitSale(pool));
 });
 
 const kindsOf = async (eventId: string, ...requests: ReturnType<typeof request>[]) =>

@@ -7,22 +7,16 @@ import fc from 'fast-check';
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome } from '../../src/sale/types.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
+import { useDatabase } from '../support/database.js';
 import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../support/sales.js';
 import { plainSale } from './plainSale.js';
 import { unlockedSale } from './unlockedSale.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url);
-});
-afterAll(async () => {
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool();
 });
 
 const sellers: [string, (pool: Pool) => Seller][] = [

@@ -2,30 +2,20 @@
  * Goal: nothing is sold while a constraint or index is missing on which a promise rests, as in the middle of a restore.
  * Method: each is taken away, weakened, and made again, under the eyes of a replica that runs and of one that starts.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { createReadiness, type Readiness } from '../../src/db/readiness.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
+import { useDatabase } from '../support/database.js';
 import { untilReady } from '../support/readiness.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 let running: Readiness;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
 beforeEach(async () => {
-  pool = openTestPool(database.url);
+  pool = database.openPool();
   running = createReadiness(pool);
   await untilReady(running);
-});
-afterEach(async () => {
-  await pool.close();
-});
-afterAll(async () => {
-  await database.drop();
 });
 
 const check = 'the check events_available_within_quota';

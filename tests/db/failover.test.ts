@@ -3,29 +3,20 @@
  * Method: a database that becomes read-only under open connections, and a forwarder that goes silent or leads elsewhere.
  */
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { classify } from '../../src/db/faults.js';
 import { createReadiness } from '../../src/db/readiness.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
 import { untilReady } from '../support/readiness.js';
 import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
 beforeEach(() => {
-  pool = openTestPool(database.url, { clientDeadlineMs: 300 });
-});
-afterEach(async () => {
-  await pool.close();
-});
-afterAll(async () => {
-  await database.drop();
+  pool = database.openPool({ clientDeadlineMs: 300 });
 });
 
 async function setReadOnly(readOnly: boolean): Promise<void> {

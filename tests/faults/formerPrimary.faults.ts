@@ -6,7 +6,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { buy, send } from '../support/client.js';
+import { buy, send, type Sending } from '../support/client.js';
 import { ReplicaProcess } from './replicaProcess.js';
 import { openPair, type Pair } from './standby.js';
 
@@ -53,7 +53,7 @@ class Witness {
     await Promise.all([this.#availability(eventId), this.#lookUp(one), this.#buy(eventId), this.#ready()]);
   }
 
-  async #ask(name: string, path: string, options?: RequestInit) {
+  async #ask(name: string, path: string, options: Sending = {}) {
     const answer = await send(`${this.address()}${path}`, options);
     const line = `${name} ${String(answer.status)}`;
     this.answers.set(line, (this.answers.get(line) ?? 0) + 1);

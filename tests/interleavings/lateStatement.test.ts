@@ -4,27 +4,22 @@
  * Method: the backend is stopped (SIGSTOP) before it reads the statement, the client's deadline ends the attempt, and the next
  * attempt answers. Then the backend runs on, and executes what it was sent. Without the fence it sells to a refused buyer.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
 import { attemptFast, expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
 import { later, untilGone } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 /** Another replica: its connections are not stopped. */
 let elsewhere: Pool;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  elsewhere = openTestPool(database.url);
-});
-afterAll(async () => {
-  await elsewhere.close();
-  await database.drop();
+beforeAll(() => {
+  elsewhere = database.openPool();
 });
 
 /** Stops the backend of a pool's idle connection. @returns what lets it run on, until it has noticed that its client is gone */

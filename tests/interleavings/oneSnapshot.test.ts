@@ -3,32 +3,22 @@
  * Method: two buyers of the last ticket, the second waiting for the first. A statement that locks and looks at once has the
  * snapshot from before its wait, and is the wrong variant; locking first and looking in a second statement is the right one.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { PurchaseRequest } from '../../src/sale/types.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { lockEvent } from '../../src/sql/lockEvent.js';
 import { readExisting } from '../../src/sql/readExisting.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
+import { useDatabase } from '../support/database.js';
+import { patientLimits } from '../support/pool.js';
 import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
 import { insertPurchase, later, type Session, take, untilBlockedBy, withSessions } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url, {
-    lockTimeoutMs: 15_000,
-    statementTimeoutMs: 16_000,
-    transactionTimeoutMs: 17_000,
-    clientDeadlineMs: 18_000,
-  });
-});
-afterAll(async () => {
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool(patientLimits);
 });
 
 interface Books {

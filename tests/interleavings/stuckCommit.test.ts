@@ -4,41 +4,34 @@
  * wrote a purchase pass a gate, an advisory lock that the test opens and closes. The client gives up its connection
  * meanwhile; the server goes on. To look for the purchase without the lock is the wrong variant.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import type { Doubt } from '../../src/sale/attempt.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
+import { useDatabase } from '../support/database.js';
+import { patientLimits } from '../support/pool.js';
 import { attemptFast, expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
 import { later, openSession, type Session, untilBlockedBy, untilGone } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 /** Waits as long as a test takes. */
 let patient: Pool;
 /** Gives its connection up soon after a commit is stuck. */
 let hasty: Pool;
 let gate: Session;
 
-const limits = { lockTimeoutMs: 15_000, statementTimeoutMs: 16_000, transactionTimeoutMs: 17_000, clientDeadlineMs: 18_000 };
 const gateLock = 1;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
   await database.sql.query(`
     CREATE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN PERFORM pg_advisory_xact_lock_shared(${String(gateLock)}); RETURN NULL; END $$;
     CREATE CONSTRAINT TRIGGER pass_gate AFTER INSERT ON purchases
       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pass_gate()`);
-  patient = openTestPool(database.url, limits);
-  hasty = openTestPool(database.url, { ...limits, clientDeadlineMs: 300 });
-});
-afterAll(async () => {
-  await patient.close();
-  await hasty.close();
-  await database.drop();
+  patient = database.openPool(patientLimits);
+  hasty = database.openPool({ ...patientLimits, clientDeadlineMs: 300 });
 });
 
 beforeEach(async () => {

@@ -3,32 +3,21 @@
  * Method: a session inserts the key and stays open; a second one waits at the unique index, and is seen there. To insert
  * and look in one statement is the wrong variant: its look is as old as its wait.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { PurchaseRequest } from '../../src/sale/types.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
+import { useDatabase } from '../support/database.js';
+import { patientLimits } from '../support/pool.js';
 import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
 import { insertPurchase, later, type Session, take, untilBlockedBy, withSessions } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 let seller: Seller;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url, {
-    lockTimeoutMs: 15_000,
-    statementTimeoutMs: 16_000,
-    transactionTimeoutMs: 17_000,
-    clientDeadlineMs: 18_000,
-  });
-  seller = groupCommitSale(pool, { deadlineMs: 20_000 });
-});
-afterAll(async () => {
-  await seller.close();
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool(patientLimits);
+  seller = database.closeLater(groupCommitSale(pool, { deadlineMs: 20_000 }));
 });
 
 /** The wrong variant. @returns the ids that came back */

@@ -44,7 +44,7 @@ export const firstComeFirstServed: Precedes = (first, second) =>
 
 /** @param pool for reads and the admin; the seller has its own */
 export function saleDoor(pool: Pool, seller: Seller): Door {
-  const bounds = { inProgressMax: 1_000, inProgressPerKeyMax: 1_000, inProgressPerKeyMin: 1_000, queueWaitMs: 400, deadlineMs: 5_000 };
+  const bounds = { inProgressMax: 1_000, inProgressPerKeyMax: 1_000, inProgressPerKeyMin: 1_000, queueWaitMs: 20_000, deadlineMs: 20_000 };
   const availability = createAvailability(pool, { ...bounds, queriesInFlightMax: 1, batchReadsMax: 500 }, () => undefined);
   const shown = ({ available, maxPurchaseLimit }: EventRow): Answer => ({ kind: 'event', available, limit: maxPurchaseLimit });
   return {

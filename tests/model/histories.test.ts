@@ -6,14 +6,14 @@
  * a history takes milliseconds; and, fewer, two whole replicas over HTTP. `MODEL_SEED` plays the histories of a seed again.
  */
 import { randomInt } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
 import { plainSale } from '../contract/plainSale.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import { patientLimits } from '../support/pool.js';
+import { patientSettings, type Replica } from '../support/replica.js';
 import { expectConserved, groupCommitSale, newEvent, type Seller } from '../support/sales.js';
 import { brokenDoors } from './brokenDoors.js';
 import { commands, type Course, type Crowd, quotas, type Real } from './commands.js';
@@ -22,22 +22,21 @@ import { type Model, soldOf } from './model.js';
 
 const seed = Number(process.env['MODEL_SEED'] ?? randomInt(2 ** 31));
 
-let database: TestDatabase;
+const database = useDatabase();
+/** The model knows no refusal for want of time, which a busy machine would bring about. */
+const patient = { queueWaitMs: 20_000, deadlineMs: 20_000 };
 let pools: [Pool, Pool];
 let sellers: [Seller, Seller];
 let replicas: Replica[];
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  pools = [openTestPool(database.url), openTestPool(database.url)];
+  pools = [database.openPool(patientLimits), database.openPool(patientLimits)];
   // Batches of three at one of the doors: a crowd is then more than one batch.
-  sellers = [groupCommitSale(pools[0]), groupCommitSale(pools[1], { batchRequestsMax: 3 })];
-  replicas = [await startReplica(database.url), await startReplica(database.url)];
-});
-afterAll(async () => {
-  await Promise.all([...sellers, ...replicas].map((one) => one.close()));
-  await Promise.all(pools.map((pool) => pool.close()));
-  await database.drop();
+  sellers = [
+    database.closeLater(groupCommitSale(pools[0], patient)),
+    database.closeLater(groupCommitSale(pools[1], { ...patient, batchRequestsMax: 3 })),
+  ];
+  replicas = [await database.startReplica(patientSettings), await database.startReplica(patientSettings)];
 });
 
 const saleDoors = () => [saleDoor(pools[0], sellers[0]), saleDoor(pools[1], sellers[1])];
@@ -78,7 +77,9 @@ async function playHistories({ runs, crowd, open, precedes = () => false, endOnF
     await fc.asyncModelRun(() => ({ model: course, real }), history);
     await expectKept(course.models[0]!, real.doors);
   });
-  const went = await fc.check(property, { seed, numRuns: runs, endOnFailure });
+  // Looking for a shorter history may take longer than a test has; the one that failed is then reported.
+  const interruption = { interruptAfterTimeLimit: 25_000, markInterruptAsFailure: true };
+  const went = await fc.check(property, { seed, numRuns: runs, endOnFailure, ...interruption });
   return { went, answers };
 }
 
