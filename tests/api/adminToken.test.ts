@@ -6,7 +6,7 @@ import { beforeAll, expect, test } from '@jest/globals';
 import request from 'supertest';
 import { makeEvent } from '../support/client.js';
 import { useDatabase } from '../support/database.js';
-import { adminToken, type Replica, startReplica } from '../support/replica.js';
+import { adminToken, type Replica } from '../support/replica.js';
 import { call, publishedDocument } from './call.js';
 import { fingerprint } from './rows.js';
 

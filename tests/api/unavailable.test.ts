@@ -10,7 +10,7 @@ import { makeEvent } from '../support/client.js';
 import { useDatabase } from '../support/database.js';
 import { untilReady } from '../support/readiness.js';
 import { type Replica, startReplica } from '../support/replica.js';
-import { anyUuidV7, call, nobody, type Reply } from './call.js';
+import { anyUuidV7, call, nobody, type Reply, untilReadyz } from './call.js';
 import { fingerprint } from './rows.js';
 
 const database = useDatabase();
@@ -198,7 +198,7 @@ test('a replica that loses its database lives, is not ready, sells nothing, and 
     const before = await fingerprint(database);
     await way.cut();
     expect((await at('GET /healthz')).status).toBe(200);
-    expect((await at('GET /readyz')).body.code).toBe('not-ready');
+    expect((await untilReadyz(cutOff.address, 503)).body.code).toBe('not-ready');
     expectOverloaded(await at('GET /events'));
     expectOverloaded(await at(`GET /events/${eventId}`));
     expectOverloaded(await at(`GET /events/${eventId}/purchases/${nobody}`));
@@ -206,7 +206,7 @@ test('a replica that loses its database lives, is not ready, sells nothing, and 
     expectLate(await buy(eventId, undefined, cutOff.address));
     await way.restore();
     expect(await fingerprint(database)).toEqual(before);
-    expect((await at('GET /readyz')).status).toBe(200);
+    await untilReadyz(cutOff.address, 200);
     expect((await at(`GET /events/${eventId}`)).body).toMatchObject({ available_quantity: 10 });
     expect((await buyPatiently(eventId, undefined, cutOff.address)).status).toBe(201);
   } finally {
