@@ -115,8 +115,8 @@ test('an event is the same in the list, on its own and for the admin', async () 
 test('what is left counts every purchase that was answered before, on whichever replica', async () => {
   const id = await makeEvent(address, { total_quota: 30, max_purchase_limit: 4 });
   for (let left = 29; left >= 0; left -= 1) {
-    const [seller, reader] = left % 2 === 0 ? replicas : [replicas[1], replicas[0]];
-    expect((await buy(seller.address, id, 1)).status).toBe(201);
+    const [writer, reader] = left % 2 === 0 ? replicas : [replicas[1], replicas[0]];
+    expect((await buy(writer.address, id, 1)).status).toBe(201);
     const { body } = await call(reader.address, `GET /events/${id}`);
     expect(body['available_quantity']).toBe(left);
   }

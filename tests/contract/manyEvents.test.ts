@@ -7,15 +7,15 @@ import type { Pool } from '../../src/db/client.js';
 import type { Outcome } from '../../src/sale/types.js';
 import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, request, type AnySale, ticketsOf } from '../support/sales.js';
 
 const database = useDatabase();
 let pools: [Pool, Pool];
-let replicas: [Seller, Seller];
+let replicas: [AnySale, AnySale];
 
 beforeAll(() => {
   pools = [database.openPool(), database.openPool()];
-  replicas = [database.closeLater(groupCommitSale(pools[0])), database.closeLater(groupCommitSale(pools[1]))];
+  replicas = [database.closeLater(batchedSale(pools[0])), database.closeLater(batchedSale(pools[1]))];
 });
 
 const newEvents = (count: number, totalQuota: number) => Promise.all(Array.from({ length: count }, () => newEvent(pools[0], totalQuota)));
@@ -55,7 +55,7 @@ test('a key of one event that was used before is no fault of the others in the s
 
 test('an event that is held up holds up the others for one lock timeout at most', async () => {
   const hasty = openTestPool(database.url, { lockTimeoutMs: 200 });
-  const sale = groupCommitSale(hasty, { deadlineMs: 10_000 });
+  const sale = batchedSale(hasty, { deadlineMs: 10_000 });
   const eventIds = await newEvents(10, 100);
   const holder = await database.sql.connect();
   await holder.query('BEGIN');
@@ -74,7 +74,7 @@ test('an event that is held up holds up the others for one lock timeout at most'
 });
 
 test('rows that others hold keep neither the refusals of a sold-out event nor the careful sale of another waiting', async () => {
-  const sale = groupCommitSale(pools[0], { deadlineMs: 20_000 });
+  const sale = batchedSale(pools[0], { deadlineMs: 20_000 });
   // So many that whoever stood in line behind them would be past his deadline.
   const eventIds = await newEvents(22, 10);
   const [soldOut = '', edge = '', ...locked] = eventIds;

@@ -10,7 +10,7 @@ import { createReadiness } from '../../src/db/readiness.js';
 import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
 import { untilReady } from '../support/readiness.js';
-import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, request } from '../support/sales.js';
 
 const database = useDatabase();
 let pool: Pool;
@@ -49,7 +49,7 @@ test('no connection is made to a database that takes no writes', async () => {
 });
 
 test('a sale on connections that became read-only goes on over others', async () => {
-  const sale = groupCommitSale(pool);
+  const sale = batchedSale(pool);
   const eventId = await newEvent(pool, 10);
   await demoteOpenSessions(pool, 4);
   await expect(sale.sell(eventId, request(1))).resolves.toMatchObject({ kind: 'sold' });
@@ -68,7 +68,7 @@ test('a replica whose connections became read-only is not ready, and ready again
 test('when one connection falls silent the idle ones go with it, and the sale goes on where the address leads', async () => {
   const forwarder = await startForwarder(database.url);
   const through = openTestPool(forwarder.url, { clientDeadlineMs: 300 });
-  const sale = groupCommitSale(through);
+  const sale = batchedSale(through);
   const eventId = await newEvent(through, 10);
   await Promise.all(Array.from({ length: 4 }, () => through.prisma.$queryRaw`SELECT pg_sleep(0.05)::text`));
   const before = forwarder.connections();

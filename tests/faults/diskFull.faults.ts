@@ -53,7 +53,7 @@ testWithPrlimit(
       { quota: 1_000_000, limit: 10 },
       { quota: 1_000_000, limit: 10 },
     ]);
-    const crowd = new Crowd({ shops: stage.shops, buyers: 30, choose: () => random.pick(events), thinkMs: 30, random }).start();
+    const crowd = new Crowd({ clients: stage.clients, buyers: 30, choose: () => random.pick(events), thinkMs: 30, random }).start();
     await pause(500);
     stage.postgres.limitFiles(bytes + roomBytes);
     await pause(5_000);

@@ -8,7 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Crowd } from './crowd.js';
 import { droppedBy } from './drain.js';
 import { Random, seed } from './random.js';
-import { Stage, type StagedEvent } from './stage.js';
+import type { InsertedEvent } from '../support/events.js';
+import { Stage } from './stage.js';
 import { count, judge, report, tallyOf } from './trial.js';
 
 let stage: Stage;
@@ -21,13 +22,13 @@ const random = new Random(seed, 'drain');
 const inLine = 60;
 
 /** Buyers of the first replica who wait for the row, while the work is done; then the row is free. */
-async function whileALineWaits(crowd: Crowd, event: StagedEvent, work: () => Promise<unknown>): Promise<void> {
+async function whileALineWaits(crowd: Crowd, event: InsertedEvent, work: () => Promise<unknown>): Promise<void> {
   const buying: Promise<unknown>[] = [];
   let working: Promise<unknown> | undefined;
   await stage.postgres.session(async (client) => {
     await client.query('BEGIN');
     await client.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [event.id]);
-    for (let index = 0; index < inLine; index += 1) buying.push(crowd.buy(stage.shops[0]!, event.id, 1, randomUUID()));
+    for (let index = 0; index < inLine; index += 1) buying.push(crowd.buy(stage.clients[0]!, event.id, 1, randomUUID()));
     await pause(500);
     expect(crowd.underWay.size).toBe(inLine);
     working = work();
@@ -40,7 +41,7 @@ async function whileALineWaits(crowd: Crowd, event: StagedEvent, work: () => Pro
 
 async function open(quota: number) {
   const events = await stage.makeEvents([{ quota, limit: 4 }]);
-  return { events, crowd: new Crowd({ shops: stage.shops, buyers: 0, choose: () => events[0]!, thinkMs: 0, random }) };
+  return { events, crowd: new Crowd({ clients: stage.clients, buyers: 0, choose: () => events[0]!, thinkMs: 0, random }) };
 }
 
 test('a replica that is told to stop answers everybody in its line, then ends with 0, and takes nobody else', async () => {
@@ -51,7 +52,7 @@ test('a replica that is told to stop answers everybody in its line, then ends wi
   });
   const kinds = crowd.attempts.map(({ answer }) => answer.kind);
   expect([kinds.filter((kind) => kind === 'sold').length, kinds.filter((kind) => kind === 'refused').length]).toEqual([inLine - 10, 10]);
-  expect((await crowd.buy(stage.shops[0]!, events[0]!.id, 1, randomUUID())).kind).toBe('not begun');
+  expect((await crowd.buy(stage.clients[0]!, events[0]!.id, 1, randomUUID())).kind).toBe('not begun');
   await stage.replicas[0]!.start();
   count(faults, 'replica drained');
   const verdict = await judge(stage, crowd, events, random);

@@ -7,6 +7,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { buy, send, type Sending } from '../support/client.js';
+import { insertEvents } from '../support/events.js';
 import { ReplicaProcess } from './replicaProcess.js';
 import { openPair, type Pair } from './standby.js';
 
@@ -123,11 +124,8 @@ test.each([true, false])(
       successor = new ReplicaProcess('successor', standby.url());
       await successor.start();
       await successor.untilReady();
-      const added = await standby.query<{ id: string }>(
-        `INSERT INTO events (id, name, total_quota, available, max_purchase_limit) VALUES (gen_random_uuid(), 'added', $1, $1, 4) RETURNING id`,
-        [quota],
-      );
-      const events = [known!.id, added[0]!.id];
+      const [added] = await insertEvents((statement, values) => standby.query(statement, values), [{ quota, limit: 4 }]);
+      const events = [known!.id, added!.id];
       for (const eventId of events) await witness.sell(successor.address!, eventId, 40);
       if (atOnce) stage.switchTo(standby);
       former.thaw();

@@ -4,7 +4,8 @@ import { check, type Harm, type Violation } from './checker.js';
 import type { Crowd } from './crowd.js';
 import { byKey } from './history.js';
 import type { Random } from './random.js';
-import type { Stage, StagedEvent } from './stage.js';
+import type { InsertedEvent } from '../support/events.js';
+import type { Stage } from './stage.js';
 
 export interface Verdict {
   readonly violations: readonly Violation[];
@@ -25,7 +26,7 @@ const askedAgain = 50;
 export async function judge(
   stage: Stage,
   crowd: Crowd,
-  events: readonly StagedEvent[],
+  events: readonly InsertedEvent[],
   random: Random,
   seen: readonly Violation[] = [],
 ): Promise<Verdict> {

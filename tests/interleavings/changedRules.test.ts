@@ -10,20 +10,20 @@ import type { Outcome } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
 import { useDatabase } from '../support/database.js';
 import { patientLimits } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, request, type AnySale } from '../support/sales.js';
 import { later, take, untilBlockedBy, withSessions } from './sessions.js';
 
 const database = useDatabase();
 let pool: Pool;
-let seller: Seller;
+let sale: AnySale;
 
 beforeAll(() => {
   pool = database.openPool(patientLimits);
-  seller = database.closeLater(groupCommitSale(pool, { deadlineMs: 20_000 }));
+  sale = database.closeLater(batchedSale(pool, { deadlineMs: 20_000 }));
 });
 
 const sellAll = (eventId: string, quantities: readonly number[]) =>
-  Promise.all(quantities.map((quantity) => seller.sell(eventId, request(quantity))));
+  Promise.all(quantities.map((quantity) => sale.sell(eventId, request(quantity))));
 
 /** Changes the limit while what the sale sent waits for the row. */
 async function changeLimitMeanwhile<T>(eventId: string, limit: number, work: () => Promise<T>): Promise<T> {

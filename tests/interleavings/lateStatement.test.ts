@@ -11,7 +11,7 @@ import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
 import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
-import { attemptFast, expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
+import { attemptFast, expectConserved, batchedSale, newEvent, request, type AnySale } from '../support/sales.js';
 import { later, untilGone } from './sessions.js';
 
 const database = useDatabase();
@@ -67,9 +67,9 @@ test.each([
 });
 
 /** Sells while the backend is stopped; the limit is lowered meanwhile, and raised again before the backend runs on. */
-async function sellWhileStopped(name: string, eventId: string, sell: (sale: Seller) => readonly Promise<Outcome>[]): Promise<Outcome[]> {
+async function sellWhileStopped(name: string, eventId: string, sell: (sale: AnySale) => readonly Promise<Outcome>[]): Promise<Outcome[]> {
   const pool = openHasty(name);
-  const sale = groupCommitSale(pool, { deadlineMs: 8_000 });
+  const sale = batchedSale(pool, { deadlineMs: 8_000 });
   await expect(sale.sell(eventId, request(1))).resolves.toMatchObject({ kind: 'sold' });
   const goOn = await stopIdleBackend(name);
   const selling = later(Promise.all(sell(sale)));

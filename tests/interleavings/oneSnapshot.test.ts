@@ -11,7 +11,7 @@ import { lockEvent } from '../../src/sql/lockEvent.js';
 import { readExisting } from '../../src/sql/readExisting.js';
 import { useDatabase } from '../support/database.js';
 import { patientLimits } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, request } from '../support/sales.js';
 import { insertPurchase, later, type Session, take, untilBlockedBy, withSessions } from './sessions.js';
 
 const database = useDatabase();
@@ -95,7 +95,7 @@ async function whileAnotherBuys<T>(eventId: string, bought: PurchaseRequest, wor
 
 test.each([
   ['the locked path', async (eventId: string, wanted: PurchaseRequest) => (await sellLocked(pool, eventId, [wanted], false)).outcomes],
-  ['the sale', async (eventId: string, wanted: PurchaseRequest) => [await groupCommitSale(pool).sell(eventId, wanted)]],
+  ['the sale', async (eventId: string, wanted: PurchaseRequest) => [await batchedSale(pool).sell(eventId, wanted)]],
 ])('%s, having waited for the last ticket, refuses', async (_name, sell) => {
   const eventId = await newEvent(pool, 1);
   await expect(whileAnotherBuys(eventId, request(1), () => sell(eventId, request(1)))).resolves.toEqual([{ kind: 'sold-out' }]);

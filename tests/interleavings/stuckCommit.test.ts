@@ -12,7 +12,7 @@ import { sellLocked } from '../../src/sale/lockedPath.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { useDatabase } from '../support/database.js';
 import { patientLimits } from '../support/pool.js';
-import { attemptFast, expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
+import { attemptFast, expectConserved, batchedSale, newEvent, request } from '../support/sales.js';
 import { later, openSession, type Session, untilBlockedBy, untilGone } from './sessions.js';
 
 const database = useDatabase();
@@ -111,7 +111,7 @@ test.each(attempts)('the same batch again after %s that is ended at its commit s
 
 test('the sale loses its connection at the commit, waits behind it, and answers with what it bought', async () => {
   const eventId = await newEvent(patient, 10);
-  const sale = groupCommitSale(hasty, { deadlineMs: 20_000 });
+  const sale = batchedSale(hasty, { deadlineMs: 20_000 });
   await closeGate();
   const wanted = request(2, 'key');
   const selling = later(sale.sell(eventId, wanted));
@@ -131,7 +131,7 @@ test('the sale loses its connection at the commit, waits behind it, and answers 
 
 test('past the deadline the outcome is unknown, never "failed", and the key tells later', async () => {
   const eventId = await newEvent(patient, 10);
-  const sale = groupCommitSale(hasty, { deadlineMs: 1_000 });
+  const sale = batchedSale(hasty, { deadlineMs: 1_000 });
   await closeGate();
   const wanted = request(2, 'key');
   const outcome = await sale.sell(eventId, wanted);
@@ -139,7 +139,7 @@ test('past the deadline the outcome is unknown, never "failed", and the key tell
   await expect(resolveByLooking(eventId, wanted)).resolves.toBe('nothing was bought');
 
   await openGate();
-  const replica = groupCommitSale(patient);
+  const replica = batchedSale(patient);
   await expect(replica.sell(eventId, request(2, 'key'))).resolves.toMatchObject({
     kind: 'sold',
     purchase: { id: wanted.purchaseId },

@@ -8,16 +8,16 @@ import type { Pool } from '../../src/db/client.js';
 import type { PurchaseRequest } from '../../src/sale/types.js';
 import { useDatabase } from '../support/database.js';
 import { patientLimits } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, request, type AnySale } from '../support/sales.js';
 import { insertPurchase, later, type Session, take, untilBlockedBy, withSessions } from './sessions.js';
 
 const database = useDatabase();
 let pool: Pool;
-let seller: Seller;
+let sale: AnySale;
 
 beforeAll(() => {
   pool = database.openPool(patientLimits);
-  seller = database.closeLater(groupCommitSale(pool, { deadlineMs: 20_000 }));
+  sale = database.closeLater(batchedSale(pool, { deadlineMs: 20_000 }));
 });
 
 /** The wrong variant. @returns the ids that came back */
@@ -75,7 +75,7 @@ async function sellWhileKeyIsTaken(
     await take(other, eventId, bought.quantity);
     await other.query('BEGIN');
     await insertPurchase(other, eventId, bought);
-    const selling = later(Promise.all(wanted.map((each) => seller.sell(eventId, each))));
+    const selling = later(Promise.all(wanted.map((each) => sale.sell(eventId, each))));
     await untilBlockedBy(database.sql, other.pid);
     await other.query(end);
     const outcomes = await selling;
@@ -109,7 +109,7 @@ test.each([
   ['two straight attempts', 'straight'],
 ])('%s of one key at two replicas both wait for the event, never at the key, and one repeats the other', async (_name, path) => {
   const eventId = await newEvent(pool, 10);
-  const another = groupCommitSale(pool, { deadlineMs: 20_000 });
+  const another = batchedSale(pool, { deadlineMs: 20_000 });
   // A batch that cannot be granted whole makes the next one of its replica careful.
   if (path === 'careful') await another.sell(eventId, request(11));
   const wanted = [request(2, 'key'), request(2, 'key')] as const;
@@ -118,7 +118,7 @@ test.each([
     await take(holder, eventId, 0);
     const first = later(another.sell(eventId, wanted[0]));
     const blocked = await untilBlockedBy(database.sql, holder.pid);
-    const second = later(seller.sell(eventId, wanted[1]));
+    const second = later(sale.sell(eventId, wanted[1]));
     await untilBlockedBy(database.sql, blocked);
     await holder.query('COMMIT');
     return Promise.all([first, second]);

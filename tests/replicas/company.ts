@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Balancer, haproxyVersion } from '../../deploy/balancer.js';
 import { freePort } from '../faults/postgres.js';
 import { ReplicaProcess } from '../faults/replicaProcess.js';
-import { httpShop, type Shop } from '../faults/shop.js';
+import { httpClient, type NamedClient } from '../faults/client.js';
 import { Stage } from '../faults/stage.js';
 
 const haproxy = haproxyVersion();
@@ -49,8 +49,8 @@ export class Company {
   }
 
   /** Where buyers go. */
-  get shop(): Shop {
-    return httpShop('balancer', () => this.address);
+  get client(): NamedClient {
+    return httpClient('balancer', () => this.address);
   }
 
   replica(slot: number): ReplicaProcess {

@@ -13,6 +13,11 @@ export interface Answer {
  * thousands in one process waits for that. */
 const agent = new Agent({ keepAlive: true });
 
+/** One replica, or something in place of it, as its callers see it. The kinds of tests differ in what they look at in an answer. */
+export interface Client<A> {
+  buy(eventId: string, quantity: number, key?: string): Promise<A>;
+}
+
 export interface Sending {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
