@@ -70,7 +70,7 @@ test('the scheme may be written in any case', async () => {
   expect(status).toBe(200);
 });
 
-test('without the token nothing else is told: neither a wrong body, nor a wrong method, nor whether a path exists', async () => {
+test('without the token nothing else is revealed: neither a wrong body, nor a wrong method, nor whether a path exists', async () => {
   const lines = ['GET /admin/nothing', 'DELETE /admin/events', 'GET /admin/events/not-a-uuid', 'HEAD /admin/events', 'GET /admin'];
   for (const line of lines) {
     const { status } = await call(replica.address, line, { admin: false });

@@ -222,7 +222,7 @@ test.each([
   ['too long', `${nobody}0`],
   ['without dashes', nobody.replaceAll('-', '')],
   ['in braces', `%7B${nobody}%7D`],
-  ['with a letter that is no digit', nobody.replace('0', 'g')],
+  ['with a letter that is not a digit', nobody.replace('0', 'g')],
   ['NUL', '%00'],
   ['NUL at its end', `${nobody}%00`],
   ['a quotation mark', "1'%20OR%20'1'='1"],

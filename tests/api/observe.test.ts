@@ -1,5 +1,5 @@
 /**
- * Goal: the dashboard, the alarms and the operating page speak of what a replica really exports and can really be told; a
+ * Goal: the dashboard, the alarms and the operating page speak of what a replica really exports and can really be set to; a
  * misspelt metric would be a panel that is empty, and an alarm that is silent, on the night of the sale.
  * Method: the names in their expressions, held against the answer of /metrics and the configuration.
  */

@@ -1,6 +1,6 @@
 /**
- * Goal: whoever watches a replica is answered whatever buyers do to it, until its process ends, and no buyer sees what is told there.
- * Method: a replica with OPERATIONS_PORT in this process, and the built program, which is told to stop while a purchase is under way.
+ * Goal: probes and metrics of a replica are answered whatever buyers do to it, until its process ends, and no buyer sees them.
+ * Method: a replica with OPERATIONS_PORT in this process, and the built program, which gets SIGTERM while a purchase is under way.
  */
 import { once } from 'node:events';
 import { get } from 'node:http';

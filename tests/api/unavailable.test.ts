@@ -79,7 +79,7 @@ function expectLate({ status, headers, body }: Reply): void {
   if (body.code === 'outcome-unknown') expect(body['purchase_id']).toEqual(anyUuidV7);
 }
 
-/** A request that waits for the row, alone in the only place in line; it is through when the row is free. */
+/** A request that waits for the row, the only one that may be in progress; it is served when the row is free. */
 async function occupyLine<T>(eventId: string, work: () => Promise<T>): Promise<{ occupant: Reply; result: T }> {
   let waiting: Promise<Reply> | undefined;
   const result = await whileLocked(eventId, async () => {
@@ -90,7 +90,7 @@ async function occupyLine<T>(eventId: string, work: () => Promise<T>): Promise<{
   return { occupant: await waiting!, result };
 }
 
-test('who finds the purchases full is refused at once as overloaded and has bought nothing; who was in line is served', async () => {
+test('a purchase beyond those in progress is refused at once as overloaded and buys nothing; the one in progress is served', async () => {
   const eventId = await make();
   const before = await fingerprint(database);
   const { occupant, result } = await occupyLine(eventId, () => Promise.all([buy(eventId), buy(eventId)]));

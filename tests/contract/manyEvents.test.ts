@@ -42,7 +42,7 @@ test('each of many events sells exactly its quota through two replicas, and refu
   await expect(eventsOfOneTransaction()).resolves.toBeGreaterThan(1);
 });
 
-test('a key of one event that was used before is no fault of the others in the statement', async () => {
+test('a key of one event that was used before fails none of the others in the statement', async () => {
   const [replica] = replicas;
   const eventIds = await newEvents(10, 100);
   await Promise.all(eventIds.map((eventId) => replica.sell(eventId, request(2, 'used in one'))));
@@ -73,9 +73,9 @@ test('an event that is held up holds up the others for one lock timeout at most'
   await hasty.close();
 });
 
-test('rows that others hold keep neither the refusals of a sold-out event nor the careful sale of another waiting', async () => {
+test('rows that others hold keep neither the refusals of a sold-out event nor the locked path of another waiting', async () => {
   const sale = batchedSale(pools[0], { deadlineMs: 20_000 });
-  // So many that whoever stood in line behind them would be past his deadline.
+  // Their number is such that a request queued behind them would miss its deadline.
   const eventIds = await newEvents(22, 10);
   const [soldOut = '', edge = '', ...locked] = eventIds;
   await sale.sell(soldOut, request(10));
@@ -103,7 +103,7 @@ test('rows that others hold keep neither the refusals of a sold-out event nor th
   for (const eventId of locked) await expectConserved(pools[0], eventId, 1);
 });
 
-test('a request that the database refuses is told so alone, whoever shared its batch or its statement', async () => {
+test('a request that the database refuses fails alone, whatever shared its batch or its statement', async () => {
   await database.sql.query(`
     CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN

@@ -1,5 +1,5 @@
 /**
- * Goal: whichever way a batch goes, straight, with care or refused together, its answers are true; also after a fault.
+ * Goal: whichever path a batch takes, the fast, the locked or the snapshot path, its answers are true; also after a fault.
  * Method: sequences that lead from one way to the other, and faults made on a real Postgres.
  */
 import { beforeAll, expect, test } from '@jest/globals';
@@ -105,7 +105,7 @@ test('keys may have every visible character that arrays and strings are written 
   expect(rows.map((row) => row.key).sort()).toEqual(keys.map((key) => key.padEnd(16, '.')).sort());
 });
 
-test('a fault that is a mistake of ours is thrown at once, and the event sells when it is mended', async () => {
+test('a fault that is a bug in this service is thrown at once, and the event sells when it is fixed', async () => {
   const eventId = await newEvent(pool, 10);
   await database.sql.query('ALTER TABLE tickets RENAME TO mislaid');
   await expect(sale.sell(eventId, request(1))).rejects.toThrow('an attempt at a batch failed');
@@ -128,7 +128,7 @@ test('times are the same moment whatever the time zone of the database', async (
   await abroad.close();
 });
 
-test('who waited until little time was left is refused, not sold to and told too late', async () => {
+test('a request that waited until little time was left is refused, not sold to and answered too late', async () => {
   const patient = openTestPool(database.url, { lockTimeoutMs: 2_500, statementTimeoutMs: 3_000 });
   const sale = batchedSale(patient, { deadlineMs: 2_000 });
   const eventId = await newEvent(patient, 10);

@@ -33,7 +33,7 @@ test('a COMMIT that Postgres answered with ROLLBACK is a fault, which a plain cl
 });
 
 test('a wait for the standby that was cancelled is a fault, in a transaction and in a statement alone', async () => {
-  // No standby ever comes, so every commit waits; each backend of the pool is told to stop waiting as an operator would.
+  // No standby ever comes, so every commit waits; each backend of the pool is cancelled as an operator would cancel it.
   const pool = database.closeLater(openTestPool(`${database.url}?options=-c%20synchronous_commit%3Don`));
   await database.sql.query(`ALTER SYSTEM SET synchronous_standby_names = 'nobody'`);
   await database.sql.query('SELECT pg_reload_conf()');
@@ -82,7 +82,7 @@ test('a pool that is closed waits for no query of a minute', async () => {
   expect(ended.rowCount).toBe(1);
 });
 
-test('a wrong statement is no fault to try again', async () => {
+test('a wrong statement is a fault that is not worth another try', async () => {
   const pool = database.openPool();
   const fault = await pool.prisma.$queryRaw`SELECT no_such_column`.catch((error: unknown) => error);
   expect(classify(fault)).toMatchObject({ sqlState: '42703', transient: false });

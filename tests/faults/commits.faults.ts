@@ -1,5 +1,5 @@
 /**
- * Goal: whatever befalls a commit on its way, the buyer is told the truth: mostly 201, a little later.
+ * Goal: whatever befalls a commit on its way, the buyer's answer is true: mostly 201, a little later.
  * Method: one buyer after the other, and for each kind of commit and each fate the very next commit meets it.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -74,7 +74,7 @@ test('when every commit is cut after it, the answer is 503 by the deadline, and 
   expect(verdict.resolved).toBe(1);
 });
 
-test('a buyer who hangs up while his purchase is in the batch has bought it once, and his key says so', async () => {
+test('a buyer who hangs up while the purchase is in the batch has bought it once, and the key says so', async () => {
   const faults = tallyOf('buyer hung up');
   const crowd = noCrowd();
   const events = await stage.makeEvents([{ quota: 100, limit: 4 }]);

@@ -41,7 +41,7 @@ test('a sale that answers before it commits loses what it acknowledged', async (
 });
 
 test('a sale that takes a lost connection for a failure says that nothing happened to those who bought', async () => {
-  expect(await rulesBroken(despairing, 'cut after')).toContain('untrue: a key that was told that nothing happened has a purchase');
+  expect(await rulesBroken(despairing, 'cut after')).toContain('untrue: a key that was answered that nothing happened has a purchase');
 });
 
 test('a sale that takes a lost connection for a failure and tries again under a new id sells twice', async () => {
@@ -49,7 +49,7 @@ test('a sale that takes a lost connection for a failure and tries again under a 
 });
 
 test('a sale that looks for a purchase without taking the lock does not see the one that is still to come', async () => {
-  expect(await rulesBroken(peeking, 'delivered late')).toContain('untrue: a key that was told that nothing happened has a purchase');
+  expect(await rulesBroken(peeking, 'delivered late')).toContain('untrue: a key that was answered that nothing happened has a purchase');
 });
 
 test('a sale that counts in its own memory refuses what is still there', async () => {

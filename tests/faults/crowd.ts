@@ -1,6 +1,6 @@
 /**
  * A few dozen buyers who buy, are cut off, hang up, ask twice and ask again, through all replicas at once; and what they
- * were told.
+ * were answered.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';

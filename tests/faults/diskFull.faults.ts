@@ -44,7 +44,7 @@ async function fillTickets(postgres: Postgres): Promise<number> {
 }
 
 testWithPrlimit(
-  'while no file can grow nobody is told 201 for nothing, and when there is room again sales go on and all keys resolve',
+  'while no file can grow no 201 is sent for nothing, and when there is room again sales go on and all keys resolve',
   async () => {
     const faults = tallyOf('disk full');
     const random = new Random(seed, 'disk full');

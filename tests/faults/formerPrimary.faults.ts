@@ -22,7 +22,7 @@ afterEach(async () => {
   await pair.stage.close();
 });
 
-interface Told {
+interface Acknowledged {
   readonly calledAtMs: number;
   readonly acknowledgedAtMs: number;
   readonly eventId: string;
@@ -31,7 +31,7 @@ interface Told {
 
 /** Buys at one replica, and holds what another says against what was acknowledged. */
 class Witness {
-  readonly told: Told[] = [];
+  readonly acknowledged: Acknowledged[] = [];
   readonly violations = { 'stale availability': 0, 'acknowledged purchase not found': 0, 'event on sale not found': 0 };
   /** Answers by their status. */
   readonly answers = new Map<string, number>();
@@ -43,13 +43,13 @@ class Witness {
       const calledAtMs = performance.now();
       const answer = await buy(address, eventId, 1, randomUUID());
       expect(answer.status).toBe(201);
-      this.told.push({ calledAtMs, acknowledgedAtMs: performance.now(), eventId, purchaseId: answer.body.id });
+      this.acknowledged.push({ calledAtMs, acknowledgedAtMs: performance.now(), eventId, purchaseId: answer.body.id });
     }
   }
 
   /** What is left, a purchase, a purchase at the event, and readiness: all at once, whatever the order of their answers. */
   async askOnce(eventId: string): Promise<void> {
-    const mine = this.told.filter((one) => one.eventId === eventId);
+    const mine = this.acknowledged.filter((one) => one.eventId === eventId);
     const one = mine[Math.floor(Math.random() * mine.length)]!;
     await Promise.all([this.#availability(eventId), this.#lookUp(one), this.#buy(eventId), this.#ready()]);
   }
@@ -65,11 +65,11 @@ class Witness {
     const calledAtMs = performance.now();
     const { status, body } = await this.#ask('availability', `/events/${eventId}`);
     if (status === 404) this.violations['event on sale not found'] += 1;
-    const mustCount = this.told.filter((one) => one.eventId === eventId && one.acknowledgedAtMs < calledAtMs - boundMs).length;
+    const mustCount = this.acknowledged.filter((one) => one.eventId === eventId && one.acknowledgedAtMs < calledAtMs - boundMs).length;
     if (status === 200 && quota - (body['available_quantity'] as number) < mustCount) this.violations['stale availability'] += 1;
   }
 
-  async #lookUp({ eventId, purchaseId }: Told): Promise<void> {
+  async #lookUp({ eventId, purchaseId }: Acknowledged): Promise<void> {
     const { status } = await this.#ask('look-up', `/events/${eventId}/purchases/${purchaseId}`);
     if (status === 404) this.violations['acknowledged purchase not found'] += 1;
   }
@@ -83,7 +83,7 @@ class Witness {
       body: '{"quantity":1}',
     });
     if (status === 404) this.violations['event on sale not found'] += 1;
-    if (status === 201) this.told.push({ calledAtMs, acknowledgedAtMs: performance.now(), eventId, purchaseId: body.id });
+    if (status === 201) this.acknowledged.push({ calledAtMs, acknowledgedAtMs: performance.now(), eventId, purchaseId: body.id });
   }
 
   async #ready(): Promise<void> {
@@ -108,7 +108,7 @@ async function untilReadyz(status: number, witness: Witness): Promise<void> {
 }
 
 test.each([true, false])(
-  'what a former primary knows is told to nobody; the address leads to its successor at once: %j',
+  'what a former primary knows is reported to nobody; the address leads to its successor at once: %j',
   async (atOnce) => {
     pair = await openPair(1);
     const { stage, standby } = pair;
@@ -148,7 +148,7 @@ test.each([true, false])(
       // Every 201 of either replica, and nothing else, is at the primary.
       const sold = await standby.query<{ id: string }>('SELECT id::text FROM purchases WHERE event_id = ANY ($1)', [events]);
       const ids = new Set(sold.map(({ id }) => id));
-      expect(witness.told.filter(({ purchaseId }) => !ids.has(purchaseId))).toEqual([]);
+      expect(witness.acknowledged.filter(({ purchaseId }) => !ids.has(purchaseId))).toEqual([]);
     } finally {
       former.thaw();
     }

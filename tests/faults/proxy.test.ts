@@ -80,7 +80,7 @@ test.each(everyWay)('what commits %s and is cut before is never written', async 
   expect(happened).toEqual([`cut before ${way}`]);
 });
 
-test.each(everyWay)('what commits %s and is cut after is written, and its client is not told', async (way, write) => {
+test.each(everyWay)('what commits %s and is cut after is written, and its client gets no answer', async (way, write) => {
   meetNext('cut after');
   const client = await connect();
   await expect(write(client, `after ${way}`)).rejects.toThrow(/ECONNRESET|terminated/);

@@ -1,5 +1,5 @@
 /**
- * Goal: with a synchronous standby, who was told 201 has the tickets on the standby too; while there is none, nobody is.
+ * Goal: with a synchronous standby, a buyer who was answered 201 has the tickets on the standby too; while there is none, nobody is.
  * Method: two instances of Postgres. The primary dies and the standby is promoted; the standby goes and comes back, and the
  * waits for it are cancelled meanwhile. A careless sale goes through the same, and loses.
  */
@@ -69,7 +69,7 @@ test('while the standby is gone purchases end in 503, also when the wait for it 
   await pause(1_500);
   await crowd.leave();
   const meanwhile = crowd.attempts.filter(({ calledAtMs, returnedAtMs }) => calledAtMs > goneAtMs && returnedAtMs < backAtMs);
-  // Refusals need no commit: who asks for what was sold out before is told so.
+  // Refusals need no commit: a request for what was sold out before is answered.
   expect(meanwhile.filter(({ answer }) => answer.kind === 'sold')).toEqual([]);
   expect(meanwhile.filter(({ answer }) => answer.kind === 'not begun' || answer.kind === 'unknown').length).toBeGreaterThan(0);
   expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'sold' && calledAtMs > backAtMs)).toBe(true);

@@ -1,7 +1,7 @@
 /**
- * Goal: whatever dies between request and answer, who was told 201 has the tickets, and one key is one purchase.
+ * Goal: whatever dies between request and answer, a buyer who was answered 201 has the tickets, and one key is one purchase.
  * Method: three replicas, a proxy and Postgres, all processes of their own; a crowd that buys; and faults at random, several
- * each second, for FAULT_SECONDS. In rounds: after each one the books are held against what the buyers were told.
+ * each second, for FAULT_SECONDS. In rounds: after each one the books are held against what the buyers were answered.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** The end of every scenario: calm, the books, every unknown asked again, the books again; and the line for the report. */
+/** The end of every scenario: calm, the books, every unknown asked again, the books again; and the row of the report. */
 import { appendFileSync } from 'node:fs';
 import { check, type Harm, type Violation } from './checker.js';
 import type { Crowd } from './crowd.js';

@@ -85,7 +85,7 @@ async function sellWhileStopped(name: string, eventId: string, sell: (sale: AnyS
 const soldIn = (outcomes: readonly Outcome[]) =>
   outcomes.reduce((sum, outcome) => sum + (outcome.kind === 'sold' ? outcome.purchase.quantity : 0), 0);
 
-test('a buyer who was told the limit is not sold to after it was raised', async () => {
+test('a buyer who was refused for the limit is not sold to after it was raised', async () => {
   const eventId = await newEvent(elsewhere, 100, 5);
   const outcomes = await sellWhileStopped('late-refusal', eventId, (sale) => [sale.sell(eventId, request(5, 'patient'))]);
   // Unknown would be true as well; a refusal must stay one.

@@ -53,16 +53,16 @@ async function sellByCounting(session: Session, eventId: string, read: typeof lo
   return 'sold';
 }
 
-/** @returns what the second of two buyers was told, who waited for the first */
+/** @returns what the second of two buyers was answered, after a wait for the first */
 async function sellTheLastTwice(eventId: string, read: typeof lockAndCount): Promise<string> {
   return withSessions(database.url, 2, async (first, second) => {
     await expect(sellByCounting(first, eventId, read)).resolves.toBe('sold');
     const waiting = later(sellByCounting(second, eventId, read));
     await untilBlockedBy(database.sql, first.pid);
     await first.query('COMMIT');
-    const told = await waiting;
+    const answered = await waiting;
     await second.query('COMMIT');
-    return told;
+    return answered;
   });
 }
 
@@ -80,7 +80,7 @@ test('a second statement after the lock counts what was sold meanwhile', async (
   await expectConserved(pool, eventId, 1);
 });
 
-/** Another session buys, and commits when somebody is seen to wait for it. @returns what the one who waited was told */
+/** Another session buys, and commits when somebody is seen to wait for it. @returns what the waiting request was answered */
 async function whileAnotherBuys<T>(eventId: string, bought: PurchaseRequest, work: () => Promise<T>): Promise<T> {
   return withSessions(database.url, 1, async (other) => {
     await other.query('BEGIN');
@@ -110,7 +110,7 @@ test('having waited, a batch sells exactly what was left over', async () => {
   await expectConserved(pool, eventId, 5);
 });
 
-/** The wrong variant of recall: the lock and the look for the key at once. */
+/** The wrong way to find existing purchases: the lock and the look for the key in one statement. */
 async function lockAndRecall(session: Session, eventId: string, key: string): Promise<{ available: number; id: string | null }> {
   const { rows } = await session.query<{ available: number; id: string | null }>(
     `WITH locked AS (SELECT available FROM events WHERE id = $1 FOR NO KEY UPDATE),
@@ -121,25 +121,25 @@ async function lockAndRecall(session: Session, eventId: string, key: string): Pr
   return rows[0]!;
 }
 
-test('one statement that locks and recalls has the new row of the event, and misses the purchase that changed it', async () => {
+test('one statement that locks and looks for existing purchases has the new row of the event, and misses the purchase that changed it', async () => {
   const eventId = await newEvent(pool, 5);
   const bought = request(2, 'key');
-  const told = await withSessions(database.url, 1, (session) =>
+  const answered = await withSessions(database.url, 1, (session) =>
     whileAnotherBuys(eventId, bought, () => lockAndRecall(session, eventId, bought.idempotency!.key)),
   );
-  expect(told).toEqual({ available: 3, id: null });
+  expect(answered).toEqual({ available: 3, id: null });
   await expectConserved(pool, eventId, 2);
 });
 
-test('lock and recall, one after the other, find the purchase', async () => {
+test('lock and then look: existing purchases are found', async () => {
   const eventId = await newEvent(pool, 5);
   const bought = request(2, 'key');
-  const told = await whileAnotherBuys(eventId, bought, () =>
+  const answered = await whileAnotherBuys(eventId, bought, () =>
     pool.prisma.$transaction(async (tx) => {
       const locked = await lockEvent(tx, eventId);
       return [locked?.available, await readExisting(tx, eventId, [], [bought.idempotency!.key])];
     }, pool.transaction),
   );
-  expect(told).toMatchObject([3, [{ purchase: { id: bought.purchaseId } }]]);
+  expect(answered).toMatchObject([3, [{ purchase: { id: bought.purchaseId } }]]);
   await expectConserved(pool, eventId, 2);
 });

@@ -81,7 +81,7 @@ test.each(attempts)('who looks after %s without the lock is wrong, and the buyer
   await expectConserved(patient, eventId, 4);
 });
 
-test.each(attempts)('the same batch again after %s waits for it, and recalls what it bought', async (_name, attempt, doubt) => {
+test.each(attempts)('the same batch again after %s waits for it, and finds what it bought', async (_name, attempt, doubt) => {
   const eventId = await newEvent(patient, 10);
   const wanted = request(2);
   const stuck = await getStuck(attempt, eventId, wanted, doubt);

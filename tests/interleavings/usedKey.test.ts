@@ -1,5 +1,5 @@
 /**
- * Goal: two requests with one key at the same moment are one purchase, and both are told which.
+ * Goal: two requests with one key at the same moment are one purchase, and both answers say which.
  * Method: a session inserts the key and stays open; a second one waits at the unique index, and is seen there. To insert
  * and look in one statement is the wrong variant: its look is as old as its wait.
  */
@@ -105,13 +105,13 @@ test('the sale, having waited at the key, sells if the one who was first gave up
 });
 
 test.each([
-  ['a straight attempt and a careful one', 'careful'],
-  ['two straight attempts', 'straight'],
+  ['an attempt on the fast path and one on the locked path', 'locked'],
+  ['two attempts on the fast path', 'fast'],
 ])('%s of one key at two replicas both wait for the event, never at the key, and one repeats the other', async (_name, path) => {
   const eventId = await newEvent(pool, 10);
   const another = batchedSale(pool, { deadlineMs: 20_000 });
-  // A batch that cannot be granted whole makes the next one of its replica careful.
-  if (path === 'careful') await another.sell(eventId, request(11));
+  // A batch that cannot be granted whole sends the next one of its replica down the locked path.
+  if (path === 'locked') await another.sell(eventId, request(11));
   const wanted = [request(2, 'key'), request(2, 'key')] as const;
   const outcomes = await withSessions(database.url, 1, async (holder) => {
     await holder.query('BEGIN');
@@ -124,10 +124,10 @@ test.each([
     return Promise.all([first, second]);
   });
   // Which of the two comes first is not promised: after an update, those who waited run for the new version of the row.
-  const told = outcomes.map((outcome) => outcome.kind === 'sold' && { replayed: outcome.replayed, id: outcome.purchase.id });
-  const first = told.findIndex((one) => one && !one.replayed);
+  const answers = outcomes.map((outcome) => outcome.kind === 'sold' && { replayed: outcome.replayed, id: outcome.purchase.id });
+  const first = answers.findIndex((one) => one && !one.replayed);
   const { purchaseId: id } = wanted[first === 0 ? 0 : 1];
-  expect(told).toEqual([0, 1].map((index) => ({ replayed: index !== first, id })));
+  expect(answers).toEqual([0, 1].map((index) => ({ replayed: index !== first, id })));
   await another.close();
   await expectConserved(pool, eventId, 2);
 });

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { type ModelClient, play } from './clients.js';
 import { explain, type Model, type Operation, type Played, type Precedes, predict, soldOf } from './model.js';
 
-/** Two clients, two events, and one id that is no event's. */
+/** Two clients, two events, and one id that belongs to no event. */
 export const clientCount = 2;
 /** Few, so that they meet again and on both events. */
 const keys = ['a', 'b', 'c', 'd', 'e'];
@@ -57,7 +57,7 @@ export interface Real {
 
 /** A history as it goes on. */
 export interface Course {
-  /** What may be; several only as long as no answer has told them apart. They have the same events and purchases. */
+  /** What may be; several only as long as no answer has distinguished them. They have the same events and purchases. */
   models: readonly Model[];
   /** Every attempt to buy with a key. */
   asked: readonly Operation[];
@@ -102,7 +102,7 @@ function unexplained(before: Model, played: readonly Played[]): string {
 }
 
 const client = fc.nat({ max: clientCount - 1 });
-/** Mostly the first, sometimes the second, seldom the id that is no event's. */
+/** Mostly the first, sometimes the second, seldom the id that belongs to no event. */
 const event = fc.oneof(...[12, 4, 1].map((weight, index) => ({ weight, arbitrary: fc.constant(index) })));
 const quantity = fc.integer({ min: 1, max: quantityMax });
 const key = fc.constantFrom(...keys);

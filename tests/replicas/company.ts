@@ -94,7 +94,7 @@ export class Company {
     return { fromMs, toMs };
   }
 
-  /** SIGTERM; the balancer is not told. @returns how it ended: 0, if everything that was admitted was answered first */
+  /** SIGTERM; the balancer does not learn of it. @returns how it ended: 0, if everything that was admitted was answered first */
   async drain(slot: number): Promise<number | null> {
     const exitCode = await this.replica(slot).drain();
     await this.#forget(slot);

@@ -60,7 +60,7 @@ export class Sale {
     return [...purchases, ...looks];
   }
 
-  /** Events that were sold until somebody was told that nothing is left. */
+  /** Events that were sold until an answer said that nothing is left. */
   get soldOut(): InsertedEvent[] {
     return this.events.slice(0, this.events.indexOf(this.current()));
   }

@@ -12,7 +12,7 @@ export const defaultLimits: PoolLimits = {
   connectionAgeMaxMs: 60_000,
 };
 
-/** A pool with the default limits, except as told. */
+/** A pool with the default limits, except those given. */
 export function openTestPool(url: string, limits: Partial<PoolLimits> = {}, group?: ConnectionGroup): Pool {
   return openPool(url, 'onsale under test', { ...defaultLimits, ...limits }, group);
 }
