@@ -12,4 +12,7 @@ export default {
   // A test that hangs on a lock should say so itself, by the server's own limits, well before this.
   testTimeout: 30_000,
   maxWorkers: 2,
+  // Modules of files that are done stay in the heap. A worker beyond a gigabyte collects garbage for seconds on a busy machine,
+  // and does not end within the half second after which Jest reports that it was forced to.
+  workerIdleMemoryLimit: '400MB',
 };

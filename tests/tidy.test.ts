@@ -149,3 +149,40 @@ test('the error catalogue is in the README, code by code and status by status', 
   const listed = [...read('README.md').matchAll(/^\| (\d{3}) \| `([a-z-]+)` \|/gm)].map(([, status, code]) => [code, Number(status)]);
   expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(Object.entries(catalogue).map(([code, { status }]) => [code, status])));
 });
+
+/** Words that were replaced, each by one of the project's table of words. Identifiers count too; a word that is part of another one does not. */
+const retired: readonly (readonly [word: string, instead: string])[] = [
+  ['careful path', 'locked path'],
+  ['careful', 'locked'],
+  ['with care', 'on the locked path'],
+  ['straight', 'fast path'],
+  ['sellBatch', 'sellFast or sellLocked'],
+  ['sellStraight', 'sellFast'],
+  ['sellCareful', 'sellLocked'],
+  ['recallPurchases', 'readExisting'],
+  ['GroupCommit', 'Batcher'],
+  ['groupCommit', 'batcher'],
+  ['groupCommitSale', 'batchedSale'],
+  ['LINE_\\w+', 'IN_PROGRESS or QUEUE'],
+  ['onsale_line\\w*', 'onsale_in_progress'],
+  ['line full', 'in progress'],
+  ['Pace', 'Throughput'],
+  ['Onsale', 'Replica'],
+  ['Door', 'Client'],
+  ['Shop', 'Client'],
+  ['[Ss]ellers?', 'sale'],
+];
+
+test('no file uses a word that was replaced', () => {
+  const written = ['src', 'tests', 'deploy', 'load', 'docs'].flatMap((folder) => filesIn(folder, ''));
+  const pages = readdirSync(root).filter((name) => name.endsWith('.md') && name !== 'CHANGELOG.md'); // which names what there was
+  const found = [...written, ...pages]
+    .filter((path) => path !== 'tests/tidy.test.ts')
+    .flatMap((path) => {
+      const text = read(path);
+      return retired
+        .filter(([word]) => new RegExp(`\\b(?:${word})\\b`).test(text))
+        .map(([word, instead]) => `${path}: ${word}; say ${instead}`);
+    });
+  expect(found).toEqual([]);
+});

@@ -66,6 +66,7 @@ export class Attempt {
 
   /** @param outcomes of the requests that `begin` returned last. @returns one answer per request of the batch, in order */
   answers(outcomes: readonly Outcome[]): readonly Outcome[] {
+    for (const each of this.#carried) each.answer();
     if (outcomes.length === this.batch.length) return outcomes;
     const byRequest = new Map(this.#carried.map((each, index) => [each, outcomes[index]]));
     return this.batch.map((each) => byRequest.get(each) ?? each.answerLate());

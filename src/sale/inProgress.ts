@@ -4,8 +4,8 @@
  *
  *     queued ⇄ in an attempt → in doubt → answered
  *
- * An attempt that did not commit returns it to `queued`; one that may have committed leaves it in doubt. The deadline leads from
- * every state to `answered`, which is final.
+ * An attempt that did not commit returns it to `queued`; one that may have committed leaves it in doubt. An answer, of an attempt
+ * or of the deadline, leads from every state to `answered`, which is final.
  */
 import type { Doubt } from './attempt.js';
 import type { Outcome, PurchaseRequest } from './types.js';
@@ -67,10 +67,15 @@ export class PurchaseInProgress {
     this.#state = doubt === 'not committed' ? 'queued' : 'in doubt';
   }
 
+  /** Call it when an attempt has its answer. */
+  answer(): void {
+    this.#state = 'answered';
+  }
+
   /** The answer at the deadline: refused if no attempt carries the request; unknown, never "failed", if one may have committed. */
   answerLate(): Outcome {
     const begun = this.#state === 'in an attempt' || this.#state === 'in doubt';
-    this.#state = 'answered';
+    this.answer();
     const retryAfterSeconds = this.#limits.retryAfterSeconds();
     if (begun) return { kind: 'outcome-unknown', purchaseId: this.request.purchaseId, retryAfterSeconds };
     return { kind: 'overloaded', reason: this.#isDisconnected() ? 'client gone' : 'too late', retryAfterSeconds };

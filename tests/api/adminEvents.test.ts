@@ -2,23 +2,17 @@
  * Goal: the admin makes events, finds them, changes what may change, sees the books; nobody does without the token.
  * Method: each row of the contract's admin table once as promised and once for each way to be refused.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { beforeAll, expect, test } from '@jest/globals';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { anyTime, anyUuidV7, call, nobody } from './call.js';
 import { fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
+  replica = await database.startReplica();
 });
 
 async function make(json: object = {}): Promise<string> {

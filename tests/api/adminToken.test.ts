@@ -2,15 +2,15 @@
  * Goal: no route shows or changes admin data without the token.
  * Method: every admin route that the OpenAPI document names, with every kind of wrong credentials, then the database.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import request from 'supertest';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { adminToken, type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import { adminToken, type Replica } from '../support/replica.js';
 import { call, publishedDocument } from './call.js';
 import { fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 let eventId: string;
 
@@ -37,14 +37,8 @@ const credentials: readonly (readonly [string, Record<string, string>])[] = [
 ];
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
+  replica = await database.startReplica();
   eventId = await makeEvent(replica.address, { total_quota: 5, max_purchase_limit: 1 });
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
 });
 
 test('the routes tested here are all the admin routes of the document', async () => {
@@ -76,7 +70,7 @@ test('the scheme may be written in any case', async () => {
   expect(status).toBe(200);
 });
 
-test('without the token nothing else is told: neither a wrong body, nor a wrong method, nor whether a path exists', async () => {
+test('without the token nothing else is revealed: neither a wrong body, nor a wrong method, nor whether a path exists', async () => {
   const lines = ['GET /admin/nothing', 'DELETE /admin/events', 'GET /admin/events/not-a-uuid', 'HEAD /admin/events', 'GET /admin'];
   for (const line of lines) {
     const { status } = await call(replica.address, line, { admin: false });

@@ -2,27 +2,21 @@
  * Goal: what is malformed is refused by name and changes nothing, whatever it is.
  * Method: tables of bodies, values and ids; after each one the rows are as they were before it.
  */
-import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
+import { beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { call, nobody, type Options, type Reply } from './call.js';
 import { fingerprint, type Fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 let eventId: string;
 let before: Fingerprint;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
+  replica = await database.startReplica();
   eventId = await makeEvent(replica.address, { total_quota: 1_000, max_purchase_limit: 1_000 });
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
 });
 
 beforeEach(async () => {
@@ -228,7 +222,7 @@ test.each([
   ['too long', `${nobody}0`],
   ['without dashes', nobody.replaceAll('-', '')],
   ['in braces', `%7B${nobody}%7D`],
-  ['with a letter that is no digit', nobody.replace('0', 'g')],
+  ['with a letter that is not a digit', nobody.replace('0', 'g')],
   ['NUL', '%00'],
   ['NUL at its end', `${nobody}%00`],
   ['a quotation mark', "1'%20OR%20'1'='1"],

@@ -2,6 +2,7 @@
  * One request, and what every answer must have whatever it says: a request id, the members of a problem if it is an
  * error, and a place in the published OpenAPI document. So each test that sends anything also tests these.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import request from 'supertest';
 import { z } from 'zod';
@@ -67,6 +68,15 @@ export async function call(address: string, line: string, options: Options = {})
   expectConventions(line, reply);
   await expectDocumented(address, line, reply);
   return reply;
+}
+
+/** Probes until the answer has this status: a probe that is late on a busy machine reports what the last look found. */
+export async function untilReadyz(address: string, status: 200 | 503): Promise<Reply> {
+  for (;;) {
+    const reply = await call(address, 'GET /readyz');
+    if (reply.status === status) return reply;
+    await pause(20);
+  }
 }
 
 async function sendOnly(address: string, line: string, { json, raw, headers = {}, admin }: Options): Promise<Reply> {

@@ -2,30 +2,24 @@
  * Goal: what holds for every route: media types, sizes, methods, unknown paths, request ids, names in any script.
  * Method: the routes of the contract in a table, each sent what it does not take.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { text as readText } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { adminToken, type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import { adminToken, type Replica } from '../support/replica.js';
 import { call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 let eventId: string;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
+  replica = await database.startReplica();
   eventId = await makeEvent(replica.address, { total_quota: 1_000, max_purchase_limit: 4 });
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
 });
 
 const event = { name: 'x', total_quota: 10, max_purchase_limit: 4 };

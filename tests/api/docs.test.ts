@@ -5,20 +5,13 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { buy, makeEvent, send } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { call } from './call.js';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database.drop();
-});
+const database = useDatabase();
 
 async function withReplica(env: Record<string, string>, work: (replica: Replica) => Promise<void>): Promise<void> {
   const replica = await startReplica(database.url, env);
@@ -82,7 +75,7 @@ test('beyond its share the documentation is refused, while everything else is se
   });
 });
 
-test('everything of it is compressed for whoever takes that, and told apart by caches', async () => {
+test('everything of it is compressed for a client that takes that, and caches keep the two apart', async () => {
   await withReplica({ DOCS_IN_PROGRESS_MAX: '100' }, async ({ address }) => {
     for (const path of everything) {
       const get = (encoding: string) => fetch(address + path, { headers: { 'Accept-Encoding': encoding } });
@@ -104,7 +97,7 @@ test('everything of it is compressed for whoever takes that, and told apart by c
   });
 });
 
-test('a browser that has it already is told so, and sends for it no more', async () => {
+test('a browser that has it already is answered 304, and asks no more', async () => {
   await withReplica({ DOCS_IN_PROGRESS_MAX: '100' }, async ({ address }) => {
     for (const path of everything) {
       const first = await fetch(address + path);

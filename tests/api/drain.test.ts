@@ -56,7 +56,7 @@ test('who is under way is answered, idle connections are closed, and then it end
   expect(ended).toBe(false);
   underWay[1]!.end('second');
   underWay[2]!.end('third');
-  // Who was told that his connection stays might send the next request just as it is closed.
+  // A client whose connection was announced to stay might send the next request just as it is closed.
   await expect(Promise.all(asking)).resolves.toEqual([
     { status: 200, closes: true },
     { status: 200, closes: true },

@@ -2,31 +2,25 @@
  * Goal: a buyer finds every event, newest first, each once, and sees what is left of it in real time.
  * Method: a page at a time over more events than fit one, on the buyers' list and on the admin's; then each wrong page.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { buy, makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { anyTime, call, nobody } from './call.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replicas: [Replica, Replica];
 let address: string;
 /** Newest first. */
 let ids: string[];
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replicas = [await startReplica(database.url), await startReplica(database.url)];
+  replicas = [await database.startReplica(), await database.startReplica()];
   address = replicas[0].address;
   ids = [];
   for (let index = 0; index < 45; index += 1) {
     ids.unshift(await makeEvent(address, { name: `Night ${String(index)}`, total_quota: 10, max_purchase_limit: 4 }));
   }
-});
-
-afterAll(async () => {
-  await Promise.all(replicas.map((replica) => replica.close()));
-  await database.drop();
 });
 
 /** Follows the cursors from the first page to the last. @returns the ids, page by page */
@@ -121,8 +115,8 @@ test('an event is the same in the list, on its own and for the admin', async () 
 test('what is left counts every purchase that was answered before, on whichever replica', async () => {
   const id = await makeEvent(address, { total_quota: 30, max_purchase_limit: 4 });
   for (let left = 29; left >= 0; left -= 1) {
-    const [seller, reader] = left % 2 === 0 ? replicas : [replicas[1], replicas[0]];
-    expect((await buy(seller.address, id, 1)).status).toBe(201);
+    const [writer, reader] = left % 2 === 0 ? replicas : [replicas[1], replicas[0]];
+    expect((await buy(writer.address, id, 1)).status).toBe(201);
     const { body } = await call(reader.address, `GET /events/${id}`);
     expect(body['available_quantity']).toBe(left);
   }

@@ -2,27 +2,21 @@
  * Goal: a buyer may send a request with a key as often as it takes, and buys once; a refusal binds nobody.
  * Method: the same key again under every circumstance that the contract names, and every key that is none.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replicas: [Replica, Replica];
 let address: string;
 let keys = 0;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replicas = [await startReplica(database.url), await startReplica(database.url)];
+  replicas = [await database.startReplica(), await database.startReplica()];
   address = replicas[0].address;
-});
-
-afterAll(async () => {
-  await Promise.all(replicas.map((replica) => replica.close()));
-  await database.drop();
 });
 
 const make = (quota = 10, limit = 4) => makeEvent(address, { total_quota: quota, max_purchase_limit: limit });

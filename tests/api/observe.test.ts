@@ -1,14 +1,14 @@
 /**
- * Goal: the dashboard, the alarms and the operating page speak of what a replica really exports and can really be told; a
+ * Goal: the dashboard, the alarms and the operating page speak of what a replica really exports and can really be set to; a
  * misspelt metric would be a panel that is empty, and an alarm that is silent, on the night of the sale.
  * Method: the names in their expressions, held against the answer of /metrics and the configuration.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { readConfig } from '../../src/config.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { call } from './call.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -33,24 +33,18 @@ const panels = dashboards.flatMap((dashboard) => dashboard.panels).filter(({ typ
 const alarms = read('deploy/observe/alerts.yml');
 const operating = read('docs/operating.md');
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 let exported: Set<string>;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
+  replica = await database.startReplica();
   const { text } = await call(replica.address, 'GET /metrics');
   const types = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].flatMap(([, name, type]) =>
     type === 'histogram' ? [`${name!}_bucket`, `${name!}_sum`, `${name!}_count`] : [name!],
   );
   // These two are Prometheus's own.
   exported = new Set([...types, 'up', 'ALERTS']);
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
 });
 
 /** The metrics of a PromQL expression: its words, without strings, matchers, windows, lists of labels, functions and operators. */

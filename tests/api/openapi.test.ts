@@ -3,28 +3,22 @@
  * Method: a validator that is not ours; the routes that Express has against the paths that the document has; and the
  * check that `call` makes on every answer of these tests, shown to be able to fail.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { call, expectDocumented, nobody, type OpenApiDocument, publishedDocument } from './call.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 let document: OpenApiDocument;
 let eventId: string;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
+  replica = await database.startReplica();
   document = await publishedDocument(replica.address);
   eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
 });
 
 /** As "GET /events". */

@@ -1,31 +1,25 @@
 /**
- * Goal: whoever watches a replica is answered whatever buyers do to it, until its process ends, and no buyer sees what is told there.
- * Method: a replica with OPERATIONS_PORT in this process, and the built program, which is told to stop while a purchase is under way.
+ * Goal: probes and metrics of a replica are answered whatever buyers do to it, until its process ends, and no buyer sees them.
+ * Method: a replica with OPERATIONS_PORT in this process, and the built program, which gets SIGTERM while a purchase is under way.
  */
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { connect } from 'node:net';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import { ReplicaProcess } from '../faults/replicaProcess.js';
 import { audit, buy, makeEvent, send } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica | undefined;
 let started: ReplicaProcess | undefined;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
 afterEach(async () => {
   await replica?.close();
   await started?.kill();
   replica = started = undefined;
-});
-afterAll(async () => {
-  await database.drop();
 });
 
 async function startApart(env: Record<string, string> = {}): Promise<Replica> {

@@ -1,26 +1,19 @@
 /**
- * Goal: every line is bounded, and who finds one full is told so at once, in the words of the contract; nothing happened to him.
+ * Goal: every queue is bounded, and a request beyond the bound is refused at once, in the words of the contract, with nothing bought.
  * Method: replicas with small limits, and another session that holds what they wait for.
  */
 import { once } from 'node:events';
 import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { audit, makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 import { call, nobody, type Reply } from './call.js';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database.drop();
-});
+const database = useDatabase();
 
 async function withReplica(env: Record<string, string>, work: (replica: Replica) => Promise<void>): Promise<void> {
   const replica = await startReplica(database.url, env);
@@ -66,7 +59,7 @@ async function refused({ address }: Replica, reason: string): Promise<number> {
   return Number(new RegExp(`^onsale_refused_total\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
 }
 
-test('who finds the purchases full is refused before his body is looked at, and whoever is in it is served', async () => {
+test('a purchase beyond those in progress is refused before its body is read, and the one in progress is served', async () => {
   await withReplica({ EVENT_PURCHASES_IN_PROGRESS_MAX: '1' }, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     let first: Promise<Reply> | undefined;
@@ -82,7 +75,7 @@ test('who finds the purchases full is refused before his body is looked at, and 
   });
 });
 
-test('more refusals than there is time for wait for their turn, and are all told', async () => {
+test('more refusals than there is time for wait for their turn, and are all sent', async () => {
   await withReplica({ EVENT_PURCHASES_IN_PROGRESS_MAX: '1', REFUSALS_PER_SECOND_MAX: '100' }, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     let first: Promise<Reply> | undefined;
@@ -96,7 +89,7 @@ test('more refusals than there is time for wait for their turn, and are all told
   });
 });
 
-test('a buyer who has hung up while he was in line buys nothing', async () => {
+test('a buyer who hangs up while the request is in the queue buys nothing', async () => {
   await withReplica({}, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     let first: Promise<Reply> | undefined;
@@ -180,7 +173,7 @@ test('look-ups that all wait leave a connection to what is left and to readiness
   });
 });
 
-test('where a rate is set, one client too fast is told 429 and when to come back; probes have no rate', async () => {
+test('where a rate is set, a client that is too fast is answered 429 and when to come back; probes have no rate', async () => {
   await withReplica({ CLIENT_REQUESTS_PER_MINUTE_MAX: '10' }, async (replica) => {
     let reply = await call(replica.address, 'GET /events');
     expect(reply.status).toBe(200);
@@ -193,7 +186,7 @@ test('where a rate is set, one client too fast is told 429 and when to come back
   });
 });
 
-test('one address has so many connections, and there are so many in all; idle ones do not keep a buyer out', async () => {
+test('the connections of one address are bounded, and those of all; idle ones do not keep a buyer out', async () => {
   await withReplica({ CONNECTIONS_PER_ADDRESS_MAX: '3' }, async (replica) => {
     const { port, hostname } = new URL(replica.address);
     const idle = [connect(Number(port), hostname), connect(Number(port), hostname)];
@@ -212,7 +205,7 @@ test('one address has so many connections, and there are so many in all; idle on
   });
 });
 
-test('buyers of events that do not exist are told so without a place in the line', async () => {
+test('a purchase of an event that does not exist is refused without a place in the queue', async () => {
   await withReplica({ EVENT_PURCHASES_IN_PROGRESS_MAX: '1', PURCHASES_IN_PROGRESS_MAX: '1' }, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     await buy(replica, eventId);

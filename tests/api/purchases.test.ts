@@ -2,24 +2,18 @@
  * Goal: a purchase is exactly what the buyer asked for, or a refusal that says why and changes nothing.
  * Method: one buyer at a time, each row of the contract's table of answers; whoever is refused finds the rows untouched.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { anyTime, anyUuid, anyUuidV7, call, nobody, type Reply } from './call.js';
 import { fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
+  replica = await database.startReplica();
 });
 
 const make = (quota: number, limit: number) => makeEvent(replica.address, { total_quota: quota, max_purchase_limit: limit });

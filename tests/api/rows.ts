@@ -9,7 +9,7 @@ export interface Fingerprint {
 }
 
 /** How many rows there are and what the events say: equal before and after means that nothing was changed. */
-export async function fingerprint({ sql }: TestDatabase): Promise<Fingerprint> {
+export async function fingerprint({ sql }: Pick<TestDatabase, 'sql'>): Promise<Fingerprint> {
   const { rows } = await sql.query<Fingerprint>(`
     SELECT (SELECT count(*)::int FROM events) AS events,
            (SELECT count(*)::int FROM purchases) AS purchases,

@@ -5,24 +5,17 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { audit, buy, makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type Replica, startReplica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 import { call, nobody } from './call.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 let eventId: string;
 let clients: Client[];
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database.drop();
-});
 beforeEach(async () => {
   // The first refusal is sent at once, the others one a second.
   replica = await startReplica(database.url, { EVENT_PURCHASES_IN_PROGRESS_MAX: '1', REFUSALS_PER_SECOND_MAX: '1' });
@@ -74,7 +67,7 @@ async function expectToWait(asked: readonly Client[]): Promise<void> {
   expect(asked.filter(({ received }) => received === '').length).toBeGreaterThan(crowd / 4);
 }
 
-/** While the line is full: one purchase is in it, and its row is held. */
+/** While no further purchase is admitted: one is in progress, and its row is held. */
 async function whileFull(work: () => Promise<void>): Promise<void> {
   const client = await database.sql.connect();
   let first: ReturnType<typeof buy> | undefined;
@@ -120,7 +113,7 @@ test.each(spellings.slice(0, 9))('a path %s is bought from while there is room',
   expect(await send(spell(eventId), '{"quantity":1}').status()).toBe('201');
 });
 
-test('who was let through and finds the purchases full once his body is there is refused in his turn, too', async () => {
+test('a purchase that was let through and finds too many in progress once its body is there is refused in its turn, too', async () => {
   const body = '{"quantity":1}';
   const target = `/events/${eventId}/purchases`;
   const early = some.map(() => send(target, '', body.length, 'Expect: 100-continue\r\n'));
@@ -141,7 +134,7 @@ test.each([
   ['a body that is none', '', '{"quantity":', '400'],
   ['a path that is none', '/nothing', '', '404'],
   ['no token', '/admin/events', '{}', '401'],
-])('%s: whoever asks on and on waits for his turn', async (_name, path, body, status) => {
+])('%s: a client that goes on asking waits for its turn', async (_name, path, body, status) => {
   const target = path === '' ? `/events/${eventId}/purchases` : path;
   expect(await send(target, body).status()).toBe(status);
   await expectToWait(some.map(() => send(target, body)));
@@ -149,7 +142,7 @@ test.each([
   expect((await buy(replica.address, eventId, 1)).status).toBe(201);
 });
 
-test('a probe that is told "not ready" does not wait for its turn', async () => {
+test('a probe that is answered "not ready" does not wait for its turn', async () => {
   replica.readiness.drain();
   for (let asked = 0; asked < 3; asked += 1) expect((await call(replica.address, 'GET /readyz')).status).toBe(503);
 });

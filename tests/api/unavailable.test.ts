@@ -5,14 +5,15 @@
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
+import { untilReady } from '../support/readiness.js';
 import { type Replica, startReplica } from '../support/replica.js';
-import { anyUuidV7, call, nobody, type Reply } from './call.js';
+import { anyUuidV7, call, nobody, type Reply, untilReadyz } from './call.js';
 import { fingerprint } from './rows.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 
 const shortDeadlines = {
@@ -25,21 +26,14 @@ const shortDeadlines = {
   EVENT_PURCHASES_IN_PROGRESS_MAX: '1',
 };
 
-/** On a busy machine the first check may be too late for the short deadline. */
 async function startImpatient(url: string): Promise<Replica> {
   const started = await startReplica(url, shortDeadlines);
-  for (let attempt = 0; attempt < 50 && !(await started.readiness.check()).ready; attempt += 1) await pause(100);
+  await untilReady(started.readiness);
   return started;
 }
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startImpatient(database.url);
-});
-
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
+  replica = database.closeLater(await startImpatient(database.url));
 });
 
 const make = () => makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
@@ -85,7 +79,7 @@ function expectLate({ status, headers, body }: Reply): void {
   if (body.code === 'outcome-unknown') expect(body['purchase_id']).toEqual(anyUuidV7);
 }
 
-/** A request that waits for the row, alone in the only place in line; it is through when the row is free. */
+/** A request that waits for the row, the only one that may be in progress; it is served when the row is free. */
 async function occupyLine<T>(eventId: string, work: () => Promise<T>): Promise<{ occupant: Reply; result: T }> {
   let waiting: Promise<Reply> | undefined;
   const result = await whileLocked(eventId, async () => {
@@ -96,7 +90,7 @@ async function occupyLine<T>(eventId: string, work: () => Promise<T>): Promise<{
   return { occupant: await waiting!, result };
 }
 
-test('who finds the purchases full is refused at once as overloaded and has bought nothing; who was in line is served', async () => {
+test('a purchase beyond those in progress is refused at once as overloaded and buys nothing; the one in progress is served', async () => {
   const eventId = await make();
   const before = await fingerprint(database);
   const { occupant, result } = await occupyLine(eventId, () => Promise.all([buy(eventId), buy(eventId)]));
@@ -204,7 +198,7 @@ test('a replica that loses its database lives, is not ready, sells nothing, and 
     const before = await fingerprint(database);
     await way.cut();
     expect((await at('GET /healthz')).status).toBe(200);
-    expect((await at('GET /readyz')).body.code).toBe('not-ready');
+    expect((await untilReadyz(cutOff.address, 503)).body.code).toBe('not-ready');
     expectOverloaded(await at('GET /events'));
     expectOverloaded(await at(`GET /events/${eventId}`));
     expectOverloaded(await at(`GET /events/${eventId}/purchases/${nobody}`));
@@ -212,7 +206,7 @@ test('a replica that loses its database lives, is not ready, sells nothing, and 
     expectLate(await buy(eventId, undefined, cutOff.address));
     await way.restore();
     expect(await fingerprint(database)).toEqual(before);
-    expect((await at('GET /readyz')).status).toBe(200);
+    await untilReadyz(cutOff.address, 200);
     expect((await at(`GET /events/${eventId}`)).body).toMatchObject({ available_quantity: 10 });
     expect((await buyPatiently(eventId, undefined, cutOff.address)).status).toBe(201);
   } finally {

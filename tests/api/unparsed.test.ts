@@ -1,25 +1,20 @@
 /**
- * Goal: malformed HTTP is answered as the contract says an error is, buys nothing, and costs nobody his own answer.
+ * Goal: malformed HTTP is answered as the contract says an error is, buys nothing, and costs no other client its answer.
  * Method: bytes on a bare socket.
  */
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { audit, makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import type { Replica } from '../support/replica.js';
 import { untilWaiting } from '../interleavings/sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replica: Replica;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replica = await startReplica(database.url);
-});
-afterAll(async () => {
-  await replica.close();
-  await database.drop();
+  replica = await database.startReplica();
 });
 
 /** Sends the bytes, and says that it has no more unless it has; reads until the other side closes. */
@@ -67,8 +62,8 @@ test.each([
   ['HTTP/0.9', 'GET /events\r\n\r\n', 400],
   ['101 headers', get('/events', 'X-Many: 1\r\n'.repeat(99)), 431],
   ['2,001 headers', get('/events', 'X: 1\r\n'.repeat(1_999)), 431],
-  ['an absolute target that is no URL', get('http://[/'), 400],
-  ['an absolute target that is no URL, with a method that has a body', get('http://[/').replace('GET', 'POST'), 400],
+  ['an absolute target that is not a URL', get('http://[/'), 400],
+  ['an absolute target that is not a URL, with a method that has a body', get('http://[/').replace('GET', 'POST'), 400],
   ['a target of another scheme', get('custom://x'), 400],
   ['a broken escape in an absolute target', get('http://x/events/%zz'), 400],
   ['a tunnel', 'CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n', 400],

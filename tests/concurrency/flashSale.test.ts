@@ -2,22 +2,16 @@
  * Goal: nobody buys what is not there, and everything that is there is sold, whatever the number of buyers and replicas.
  * Method: real HTTP requests to several replicas on one database, all at once; then the books.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { type Answer, audit, buy, makeEvent } from '../support/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { type Replica, startReplica } from '../support/replica.js';
+import { useDatabase } from '../support/database.js';
+import { patientSettings, type Replica } from '../support/replica.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let replicas: Replica[];
 
 beforeAll(async () => {
-  database = await createTestDatabase();
-  replicas = await Promise.all([1, 2, 3].map(() => startReplica(database.url)));
-});
-
-afterAll(async () => {
-  await Promise.all(replicas.map((replica) => replica.close()));
-  await database.drop();
+  replicas = await Promise.all([1, 2, 3].map(() => database.startReplica(patientSettings)));
 });
 
 /** All requests at once, spread over the replicas. */

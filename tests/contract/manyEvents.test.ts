@@ -2,26 +2,20 @@
  * Goal: events whose batches share a statement are sold as if each had one of its own, and none suffers for another.
  * Method: crowds over many events and two replicas; then one event that is held up, sold out, or refused by the database.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome } from '../../src/sale/types.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, request, type AnySale, ticketsOf } from '../support/sales.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pools: [Pool, Pool];
-let replicas: [Seller, Seller];
+let replicas: [AnySale, AnySale];
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pools = [openTestPool(database.url), openTestPool(database.url)];
-  replicas = [groupCommitSale(pools[0]), groupCommitSale(pools[1])];
-});
-afterAll(async () => {
-  await Promise.all(replicas.map((replica) => replica.close()));
-  await Promise.all(pools.map((pool) => pool.close()));
-  await database.drop();
+beforeAll(() => {
+  pools = [database.openPool(), database.openPool()];
+  replicas = [database.closeLater(batchedSale(pools[0])), database.closeLater(batchedSale(pools[1]))];
 });
 
 const newEvents = (count: number, totalQuota: number) => Promise.all(Array.from({ length: count }, () => newEvent(pools[0], totalQuota)));
@@ -48,7 +42,7 @@ test('each of many events sells exactly its quota through two replicas, and refu
   await expect(eventsOfOneTransaction()).resolves.toBeGreaterThan(1);
 });
 
-test('a key of one event that was used before is no fault of the others in the statement', async () => {
+test('a key of one event that was used before fails none of the others in the statement', async () => {
   const [replica] = replicas;
   const eventIds = await newEvents(10, 100);
   await Promise.all(eventIds.map((eventId) => replica.sell(eventId, request(2, 'used in one'))));
@@ -61,7 +55,7 @@ test('a key of one event that was used before is no fault of the others in the s
 
 test('an event that is held up holds up the others for one lock timeout at most', async () => {
   const hasty = openTestPool(database.url, { lockTimeoutMs: 200 });
-  const sale = groupCommitSale(hasty, { deadlineMs: 10_000 });
+  const sale = batchedSale(hasty, { deadlineMs: 10_000 });
   const eventIds = await newEvents(10, 100);
   const holder = await database.sql.connect();
   await holder.query('BEGIN');
@@ -79,9 +73,9 @@ test('an event that is held up holds up the others for one lock timeout at most'
   await hasty.close();
 });
 
-test('rows that others hold keep neither the refusals of a sold-out event nor the careful sale of another waiting', async () => {
-  const sale = groupCommitSale(pools[0], { deadlineMs: 20_000 });
-  // So many that whoever stood in line behind them would be past his deadline.
+test('rows that others hold keep neither the refusals of a sold-out event nor the locked path of another waiting', async () => {
+  const sale = batchedSale(pools[0], { deadlineMs: 20_000 });
+  // Their number is such that a request queued behind them would miss its deadline.
   const eventIds = await newEvents(22, 10);
   const [soldOut = '', edge = '', ...locked] = eventIds;
   await sale.sell(soldOut, request(10));
@@ -109,7 +103,7 @@ test('rows that others hold keep neither the refusals of a sold-out event nor th
   for (const eventId of locked) await expectConserved(pools[0], eventId, 1);
 });
 
-test('a request that the database refuses is told so alone, whoever shared its batch or its statement', async () => {
+test('a request that the database refuses fails alone, whatever shared its batch or its statement', async () => {
   await database.sql.query(`
     CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN

@@ -1,36 +1,30 @@
 /**
- * Goal: whichever way a batch goes, straight, with care or refused together, its answers are true; also after a fault.
+ * Goal: whichever path a batch takes, the fast, the locked or the snapshot path, its answers are true; also after a fault.
  * Method: sequences that lead from one way to the other, and faults made on a real Postgres.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
 import { untilWaiting } from '../interleavings/sessions.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, request, type AnySale } from '../support/sales.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
-let seller: Seller;
+let sale: AnySale;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url);
-  seller = groupCommitSale(pool);
-});
-afterAll(async () => {
-  await seller.close();
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool();
+  sale = database.closeLater(batchedSale(pool));
 });
 
 const kindsOf = async (eventId: string, ...requests: ReturnType<typeof request>[]) =>
-  (await Promise.all(requests.map((each) => seller.sell(eventId, each)))).map((outcome) =>
+  (await Promise.all(requests.map((each) => sale.sell(eventId, each)))).map((outcome) =>
     outcome.kind === 'sold' && outcome.replayed ? 'replayed' : outcome.kind,
   );
 
-test('a sold-out event refuses together, and still gives a key its purchase again', async () => {
+test('a sold-out event refuses by a snapshot, and still gives a key its purchase again', async () => {
   const eventId = await newEvent(pool, 2, 2);
   await expect(kindsOf(eventId, request(2, 'bought'))).resolves.toEqual(['sold']);
   await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold-out']);
@@ -69,7 +63,7 @@ test('a batch with a repeated key, a reused one, and one over the limit is sold 
 
 test('replays, reused keys and requests over the limit are answered on the fast path, beside purchases', async () => {
   const paths: string[] = [];
-  const watched = groupCommitSale(pool, {}, { ended: (path) => paths.push(path) });
+  const watched = batchedSale(pool, {}, { ended: (path) => paths.push(path) });
   const eventId = await newEvent(pool, 100, 5);
   await watched.sell(eventId, request(3, 'over today'));
   await updateEvent(pool.prisma, eventId, { maxPurchaseLimit: 2 });
@@ -111,10 +105,10 @@ test('keys may have every visible character that arrays and strings are written 
   expect(rows.map((row) => row.key).sort()).toEqual(keys.map((key) => key.padEnd(16, '.')).sort());
 });
 
-test('a fault that is a mistake of ours is thrown at once, and the event sells when it is mended', async () => {
+test('a fault that is a bug in this service is thrown at once, and the event sells when it is fixed', async () => {
   const eventId = await newEvent(pool, 10);
   await database.sql.query('ALTER TABLE tickets RENAME TO mislaid');
-  await expect(seller.sell(eventId, request(1))).rejects.toThrow('an attempt at a batch failed');
+  await expect(sale.sell(eventId, request(1))).rejects.toThrow('an attempt at a batch failed');
   await database.sql.query('ALTER TABLE mislaid RENAME TO tickets');
   await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold']);
   await expectConserved(pool, eventId, 1);
@@ -123,7 +117,7 @@ test('a fault that is a mistake of ours is thrown at once, and the event sells w
 test('times are the same moment whatever the time zone of the database', async () => {
   await database.sql.query(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = %L', current_database(), 'Asia/Kolkata'); END $$`);
   const abroad = openTestPool(database.url);
-  const sale = groupCommitSale(abroad);
+  const sale = batchedSale(abroad);
   const eventId = await newEvent(abroad, 10);
   const before = Date.now();
   const outcomes = [await sale.sell(eventId, request(1, 'key')), await sale.sell(eventId, request(1, 'key'))];
@@ -134,9 +128,9 @@ test('times are the same moment whatever the time zone of the database', async (
   await abroad.close();
 });
 
-test('who waited until little time was left is refused, not sold to and told too late', async () => {
+test('a request that waited until little time was left is refused, not sold to and answered too late', async () => {
   const patient = openTestPool(database.url, { lockTimeoutMs: 2_500, statementTimeoutMs: 3_000 });
-  const sale = groupCommitSale(patient, { deadlineMs: 2_000 });
+  const sale = batchedSale(patient, { deadlineMs: 2_000 });
   const eventId = await newEvent(patient, 10);
   const holder = await database.sql.connect();
   await holder.query('BEGIN');

@@ -1,18 +1,18 @@
 import type { Pool } from '../../src/db/client.js';
 import type { Purchase } from '../../src/sale/types.js';
-import type { Seller } from '../support/sales.js';
+import type { AnySale } from '../support/sales.js';
 import { v7 as uuidv7 } from 'uuid';
 
 /**
  * The reference: one interactive transaction per request, one request at a time, written with model calls alone. Slow,
  * and short enough to be seen to be right. Group commit must answer exactly as it does.
  */
-export function plainSale(pool: Pool): Seller {
+export function plainSale(pool: Pool): AnySale {
   let last: Promise<unknown> = Promise.resolve();
   return {
     sell: (eventId, request) => {
       const mine = last.then(() =>
-        pool.prisma.$transaction(async (tx): ReturnType<Seller['sell']> => {
+        pool.prisma.$transaction(async (tx): ReturnType<AnySale['sell']> => {
           const event = await tx.event.findUnique({ where: { id: eventId } });
           if (!event) return { kind: 'event-not-found' };
           if (request.idempotency) {

@@ -7,43 +7,37 @@ import fc from 'fast-check';
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome } from '../../src/sale/types.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller, ticketsOf } from '../support/sales.js';
+import { useDatabase } from '../support/database.js';
+import { expectConserved, batchedSale, newEvent, request, type AnySale, ticketsOf } from '../support/sales.js';
 import { plainSale } from './plainSale.js';
 import { unlockedSale } from './unlockedSale.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url);
-});
-afterAll(async () => {
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool();
 });
 
-const sellers: [string, (pool: Pool) => Seller][] = [
+const sales: [string, (pool: Pool) => AnySale][] = [
   ['the plain sale', plainSale],
-  ['group commit', groupCommitSale],
-  ['group commit in batches of two', (given) => groupCommitSale(given, { batchRequestsMax: 2 })],
+  ['group commit', batchedSale],
+  ['group commit in batches of two', (given) => batchedSale(given, { batchRequestsMax: 2 })],
 ];
 
-describe.each(sellers)('%s', (_name, open) => {
-  let seller: Seller;
+describe.each(sales)('%s', (_name, open) => {
+  let sale: AnySale;
   beforeAll(() => {
-    seller = open(pool);
+    sale = open(pool);
   });
   afterAll(async () => {
-    await seller.close();
+    await sale.close();
   });
 
   test('sells with as many tickets as asked for, in the order of their ids', async () => {
     const eventId = await newEvent(pool, 10);
     const bought = request(3);
-    const outcome = await seller.sell(eventId, bought);
+    const outcome = await sale.sell(eventId, bought);
     expect(outcome).toMatchObject({ kind: 'sold', replayed: false, purchase: { id: bought.purchaseId, eventId, quantity: 3 } });
     const { ticketIds } = (outcome as Extract<Outcome, { kind: 'sold' }>).purchase;
     expect(ticketIds).toHaveLength(3);
@@ -53,28 +47,28 @@ describe.each(sellers)('%s', (_name, open) => {
 
   test('sells exactly what remains: a smaller request after a larger one that did not fit', async () => {
     const eventId = await newEvent(pool, 5);
-    const outcomes = await Promise.all([4, 2, 1, 1].map((quantity) => seller.sell(eventId, request(quantity))));
+    const outcomes = await Promise.all([4, 2, 1, 1].map((quantity) => sale.sell(eventId, request(quantity))));
     expect(outcomes.map((outcome) => outcome.kind)).toEqual(['sold', 'insufficient-availability', 'sold', 'sold-out']);
     expect(outcomes[1]).toMatchObject({ available: 1 });
     await expectConserved(pool, eventId, 5);
   });
 
   test('knows no event that was never made', async () => {
-    await expect(seller.sell(uuidv7(), request(1))).resolves.toEqual({ kind: 'event-not-found' });
+    await expect(sale.sell(uuidv7(), request(1))).resolves.toEqual({ kind: 'event-not-found' });
   });
 
   test('refuses more than the limit, and quantities beyond any integer of the database', async () => {
     const eventId = await newEvent(pool, 10, 2);
     for (const quantity of [3, 2 ** 31, 1e18]) {
-      await expect(seller.sell(eventId, request(quantity))).resolves.toEqual({ kind: 'purchase-limit-exceeded', maxPurchaseLimit: 2 });
+      await expect(sale.sell(eventId, request(quantity))).resolves.toEqual({ kind: 'purchase-limit-exceeded', maxPurchaseLimit: 2 });
     }
     await expectConserved(pool, eventId, 0);
   });
 
   test('gives the first purchase again for its key, tickets and time included, also when sold out', async () => {
     const eventId = await newEvent(pool, 2);
-    const first = await seller.sell(eventId, request(2, 'key'));
-    const second = await seller.sell(eventId, request(2, 'key'));
+    const first = await sale.sell(eventId, request(2, 'key'));
+    const second = await sale.sell(eventId, request(2, 'key'));
     expect(first).toMatchObject({ kind: 'sold', replayed: false });
     const { id, ticketIds } = (first as Extract<Outcome, { kind: 'sold' }>).purchase;
     expect(second).toMatchObject({ kind: 'sold', replayed: true, purchase: { id, ticketIds } });
@@ -83,14 +77,14 @@ describe.each(sellers)('%s', (_name, open) => {
 
   test('refuses a key that stands for another request', async () => {
     const eventId = await newEvent(pool, 9);
-    await seller.sell(eventId, request(2, 'key'));
-    await expect(seller.sell(eventId, request(1, 'key'))).resolves.toEqual({ kind: 'idempotency-key-reused' });
+    await sale.sell(eventId, request(2, 'key'));
+    await expect(sale.sell(eventId, request(1, 'key'))).resolves.toEqual({ kind: 'idempotency-key-reused' });
     await expectConserved(pool, eventId, 2);
   });
 
   test('keeps the keys of two events apart', async () => {
     const [one, other] = [await newEvent(pool, 5), await newEvent(pool, 5)];
-    const outcomes = await Promise.all([one, other].map((eventId) => seller.sell(eventId, request(1, 'key'))));
+    const outcomes = await Promise.all([one, other].map((eventId) => sale.sell(eventId, request(1, 'key'))));
     expect(outcomes).toMatchObject([{ replayed: false }, { replayed: false }]);
     await expectConserved(pool, one, 1);
     await expectConserved(pool, other, 1);
@@ -98,14 +92,14 @@ describe.each(sellers)('%s', (_name, open) => {
 
   test('remembers no refusal', async () => {
     const eventId = await newEvent(pool, 1);
-    await expect(seller.sell(eventId, request(2, 'key'))).resolves.toMatchObject({ kind: 'insufficient-availability' });
-    await expect(seller.sell(eventId, request(1, 'key'))).resolves.toMatchObject({ kind: 'sold', replayed: false });
+    await expect(sale.sell(eventId, request(2, 'key'))).resolves.toMatchObject({ kind: 'insufficient-availability' });
+    await expect(sale.sell(eventId, request(1, 'key'))).resolves.toMatchObject({ kind: 'sold', replayed: false });
     await expectConserved(pool, eventId, 1);
   });
 
   test('sells to a crowd that comes at once no more and no less than there is', async () => {
     const eventId = await newEvent(pool, 50);
-    const outcomes = await Promise.all(Array.from({ length: 120 }, (_, index) => seller.sell(eventId, request(1 + (index % 3)))));
+    const outcomes = await Promise.all(Array.from({ length: 120 }, (_, index) => sale.sell(eventId, request(1 + (index % 3)))));
     expect(ticketsOf(outcomes)).toBe(50);
     await expectConserved(pool, eventId, 50);
   });
@@ -123,12 +117,12 @@ test('for any history, group commit gives each request the outcome that the plai
     minLength: 1,
     maxLength: 25,
   });
-  const [plain, grouped] = [plainSale(pool), groupCommitSale(pool, { batchRequestsMax: 7 })];
+  const [plain, grouped] = [plainSale(pool), batchedSale(pool, { batchRequestsMax: 7 })];
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 30 }), history, async (quota, asked) => {
       const [reference, subject] = [await newEvent(pool, quota, 4), await newEvent(pool, quota, 4)];
-      const sellAll = (seller: Seller, eventId: string) =>
-        Promise.all(asked.map(([quantity, key]) => seller.sell(eventId, request(quantity, key))));
+      const sellAll = (sale: AnySale, eventId: string) =>
+        Promise.all(asked.map(([quantity, key]) => sale.sell(eventId, request(quantity, key))));
       const [expected, actual] = [await sellAll(plain, reference), await sellAll(grouped, subject)];
       expect(actual.map(shape)).toEqual(expected.map(shape));
       await expectConserved(pool, subject, ticketsOf(expected));
@@ -138,9 +132,9 @@ test('for any history, group commit gives each request the outcome that the plai
 });
 
 test('the negative control: the same crowd oversells a sale without lock and condition', async () => {
-  const seller = unlockedSale(pool);
+  const sale = unlockedSale(pool);
   const eventId = await newEvent(pool, 50);
-  const outcomes = await Promise.allSettled(Array.from({ length: 120 }, () => seller.sell(eventId, request(1))));
+  const outcomes = await Promise.allSettled(Array.from({ length: 120 }, () => sale.sell(eventId, request(1))));
   const sold = ticketsOf(outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : [])));
   await expect(expectConserved(pool, eventId, sold)).rejects.toThrow();
   const [{ tickets } = { tickets: 0 }] = (

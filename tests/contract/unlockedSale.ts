@@ -1,12 +1,12 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { Pool } from '../../src/db/client.js';
-import type { Seller } from '../support/sales.js';
+import type { AnySale } from '../support/sales.js';
 
 /**
  * What not to do: read what is left, then write what will be left, without a lock or a condition in between. It keeps
  * every CHECK and still sells the same ticket twice.
  */
-export function unlockedSale(pool: Pool): Seller {
+export function unlockedSale(pool: Pool): AnySale {
   return {
     sell: (eventId, { purchaseId, quantity }) =>
       pool.prisma.$transaction(async (tx) => {

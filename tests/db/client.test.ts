@@ -2,22 +2,15 @@
  * Goal: a commit that was none is an error, and no reply is waited for without end.
  * Method: provoke each on a real Postgres, beside the plain client that passes over it.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { classify } from '../../src/db/faults.js';
 import { Prisma, PrismaClient } from '../../src/generated/prisma/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database.drop();
-});
+const database = useDatabase();
 
 /** A transaction in which a statement fails and the failure is swallowed. */
 function swallow(prisma: PrismaClient): Promise<string> {
@@ -34,15 +27,14 @@ test('a COMMIT that Postgres answered with ROLLBACK is a fault, which a plain cl
   await prisma.$disconnect();
   await plain.end();
 
-  const pool = openTestPool(database.url);
+  const pool = database.openPool();
   const fault = await swallow(pool.prisma).catch((error: unknown) => error);
   expect(classify(fault)).toEqual({ sqlState: undefined, name: 'CommitFault', transient: true, undone: false });
-  await pool.close();
 });
 
 test('a wait for the standby that was cancelled is a fault, in a transaction and in a statement alone', async () => {
-  // No standby ever comes, so every commit waits; each backend of the pool is told to stop waiting as an operator would.
-  const pool = openTestPool(`${database.url}?options=-c%20synchronous_commit%3Don`);
+  // No standby ever comes, so every commit waits; each backend of the pool is cancelled as an operator would cancel it.
+  const pool = database.closeLater(openTestPool(`${database.url}?options=-c%20synchronous_commit%3Don`));
   await database.sql.query(`ALTER SYSTEM SET synchronous_standby_names = 'nobody'`);
   await database.sql.query('SELECT pg_reload_conf()');
   const cancelling = setInterval(() => {
@@ -59,26 +51,23 @@ test('a wait for the standby that was cancelled is a fault, in a transaction and
     await database.sql.query('ALTER SYSTEM RESET synchronous_standby_names');
     await database.sql.query('SELECT pg_reload_conf()');
   }
-  await pool.close();
 });
 
 test('a lock that does not come is given up by the server, as a fault worth trying again', async () => {
-  const pool = openTestPool(database.url, { lockTimeoutMs: 50 });
+  const pool = database.openPool({ lockTimeoutMs: 50 });
   const holder = await database.sql.connect();
   await holder.query('BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE');
   const fault = await pool.prisma.event.count().catch((error: unknown) => error);
   await holder.query('ROLLBACK');
   holder.release();
   expect(classify(fault)).toEqual({ sqlState: '55P03', name: 'lock_not_available', transient: true, undone: true });
-  await pool.close();
 });
 
 test('a reply that does not come costs the connection, and the next query has another', async () => {
-  const pool = openTestPool(database.url, { clientDeadlineMs: 200 });
+  const pool = database.openPool({ clientDeadlineMs: 200 });
   const fault = await pool.prisma.$queryRaw`SELECT pg_sleep(1)`.catch((error: unknown) => error);
   expect(classify(fault)).toMatchObject({ name: 'ClientDeadlineFault', transient: true, undone: false });
   await expect(pool.prisma.$queryRaw`SELECT 1 AS one`).resolves.toEqual([{ one: 1 }]);
-  await pool.close();
 });
 
 test('a pool that is closed waits for no query of a minute', async () => {
@@ -93,26 +82,23 @@ test('a pool that is closed waits for no query of a minute', async () => {
   expect(ended.rowCount).toBe(1);
 });
 
-test('a wrong statement is no fault to try again', async () => {
-  const pool = openTestPool(database.url);
+test('a wrong statement is a fault that is not worth another try', async () => {
+  const pool = database.openPool();
   const fault = await pool.prisma.$queryRaw`SELECT no_such_column`.catch((error: unknown) => error);
   expect(classify(fault)).toMatchObject({ sqlState: '42703', transient: false });
-  await pool.close();
 });
 
 test('a database that cannot be reached is a fault worth trying again', async () => {
-  const pool = openTestPool('postgresql://nobody@127.0.0.1:1/none');
+  const pool = database.closeLater(openTestPool('postgresql://nobody@127.0.0.1:1/none'));
   const fault = await pool.prisma.$queryRaw`SELECT 1`.catch((error: unknown) => error);
   expect(classify(fault)).toMatchObject({ transient: true, undone: true });
-  await pool.close();
 });
 
 test('the sessions have the limits of the configuration, enforced by the server', async () => {
-  const pool = openTestPool(database.url);
+  const pool = database.openPool();
   const [settings] = await pool.prisma.$queryRaw<Record<string, string>[]>`
     SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement,
            current_setting('transaction_timeout') AS transaction,
            current_setting('idle_in_transaction_session_timeout') AS idle`;
   expect(settings).toEqual({ lock: '1s', statement: '2s', transaction: '3s', idle: '3s' });
-  await pool.close();
 });

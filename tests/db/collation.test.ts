@@ -11,7 +11,7 @@ import { openPool } from '../../src/db/client.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { defaultLimits, openTestPool } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, ticketsOf } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, request, ticketsOf } from '../support/sales.js';
 
 let database: TestDatabase;
 afterEach(() => database.drop());
@@ -33,7 +33,7 @@ test('after the locale began to sort otherwise, each key is answered with its pu
   const keys = Array.from({ length: 300 }, () => randomBytes(16).toString('hex'));
   const before = openTestPool(database.url);
   const eventId = await newEvent(before, 1_000);
-  const sale = groupCommitSale(before);
+  const sale = batchedSale(before);
   const first = await Promise.all(keys.map((key) => sale.sell(eventId, request(1, key))));
   expect(ticketsOf(first)).toBe(300);
   await sale.close();
@@ -42,7 +42,7 @@ test('after the locale began to sort otherwise, each key is answered with its pu
   // Digits by their value as numbers from here on; sessions learn of it when they begin.
   await database.sql.query(`UPDATE pg_database SET datlocale = 'en-US-u-kn-true' WHERE datname = current_database()`);
   const after = openTestPool(database.url);
-  const later = groupCommitSale(after);
+  const later = batchedSale(after);
   const again = []; // one by one: in one batch, a single key that is found would lead to all the others
   for (const key of keys) again.push(await later.sell(eventId, request(1, key)));
   expect(ticketsOf(again)).toBe(0);
@@ -61,7 +61,7 @@ test('a replica that runs through the migration sells on, although it had prepar
   const eventId = await newEvent(pool, 10);
   await sellLocked(pool, eventId, [request(1)], false);
   await expect(migrate(database.url)).resolves.toEqual([migration]);
-  const sale = groupCommitSale(pool);
+  const sale = batchedSale(pool);
   const wanted = request(2, 'key');
   await expect(sale.sell(eventId, wanted)).resolves.toMatchObject({ kind: 'sold', replayed: false });
   await expect(sale.sell(eventId, request(2, 'key'))).resolves.toMatchObject({ kind: 'sold', replayed: true });

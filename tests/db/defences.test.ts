@@ -2,38 +2,21 @@
  * Goal: nothing is sold while a constraint or index is missing on which a promise rests, as in the middle of a restore.
  * Method: each is taken away, weakened, and made again, under the eyes of a replica that runs and of one that starts.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
-import { createReadiness, type Readiness, type ReadyState } from '../../src/db/readiness.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
+import { createReadiness, type Readiness } from '../../src/db/readiness.js';
+import { useDatabase } from '../support/database.js';
+import { untilReady } from '../support/readiness.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 let running: Readiness;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
 beforeEach(async () => {
-  pool = openTestPool(database.url);
+  pool = database.openPool();
   running = createReadiness(pool);
-  await until(running, true);
+  await untilReady(running);
 });
-afterEach(async () => {
-  await pool.close();
-});
-afterAll(async () => {
-  await database.drop();
-});
-
-/** On a busy machine a look may be late, and one that is late is told as the last one was. */
-async function until(readiness: Readiness, ready: boolean): Promise<ReadyState> {
-  for (;;) {
-    const state = await readiness.check();
-    if (state.ready === ready && (state.ready || !state.reason.includes('in time'))) return state;
-  }
-}
 
 const check = 'the check events_available_within_quota';
 const keyIndex = 'the unique index on purchases (event_id, idempotency_key)';
@@ -78,28 +61,28 @@ test.each([
   const starting = createReadiness(pool);
   for (const readiness of [running, starting]) {
     const reason = expect.stringContaining(`The database lacks ${named}: `);
-    await expect(until(readiness, false)).resolves.toEqual({ ready: false, reason });
+    await expect(untilReady(readiness, false)).resolves.toEqual({ ready: false, reason });
     expect(readiness.schemaKnown()).toBe(false);
   }
   await database.sql.query(repair);
   for (const readiness of [running, starting]) {
-    await until(readiness, true);
+    await untilReady(readiness);
     expect(readiness.schemaKnown()).toBe(true);
   }
 });
 
 test('a replica that nobody probes finds out by itself that buyers may come again', async () => {
   await database.sql.query(dropIndex);
-  await until(running, false);
+  await untilReady(running, false);
   await database.sql.query(createIndex);
   while (!running.schemaKnown()) await new Promise((resolve) => setTimeout(resolve, 20));
-  await until(running, true);
+  await untilReady(running);
 });
 
 test('a table that is gone keeps buyers off', async () => {
   await database.sql.query('ALTER TABLE _prisma_migrations RENAME TO restored_later');
-  await until(running, false);
+  await untilReady(running, false);
   expect(running.schemaKnown()).toBe(false);
   await database.sql.query('ALTER TABLE restored_later RENAME TO _prisma_migrations');
-  await until(running, true);
+  await untilReady(running);
 });

@@ -40,7 +40,7 @@ async function withServer(work: (client: pg.Client, url: string) => Promise<void
   }
 }
 
-/** A server that is told to stop in the moment in which it starts afresh may not hear it, and is ended half a minute later. */
+/** A server that is asked to stop in the moment in which it starts afresh may not hear it, and is ended half a minute later. */
 async function untilRecovered(url: string): Promise<void> {
   for (;;) {
     const client = new pg.Client({ connectionString: url });

@@ -92,7 +92,7 @@ test.each([
   await startAndStop(kept);
 });
 
-test('a lock file that is no file is named in one sentence', async () => {
+test('a lock file that is not a file is named in one sentence', async () => {
   await mkdir(lockFile());
   await expect(failure(startProgram(kept))).resolves.toBe(`${lockFile()} is not a regular file.`);
   await rm(lockFile(), { recursive: true });

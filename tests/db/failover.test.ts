@@ -3,28 +3,20 @@
  * Method: a database that becomes read-only under open connections, and a forwarder that goes silent or leads elsewhere.
  */
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { classify } from '../../src/db/faults.js';
 import { createReadiness } from '../../src/db/readiness.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
+import { untilReady } from '../support/readiness.js';
+import { expectConserved, batchedSale, newEvent, request } from '../support/sales.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
 beforeEach(() => {
-  pool = openTestPool(database.url, { clientDeadlineMs: 300 });
-});
-afterEach(async () => {
-  await pool.close();
-});
-afterAll(async () => {
-  await database.drop();
+  pool = database.openPool({ clientDeadlineMs: 300 });
 });
 
 async function setReadOnly(readOnly: boolean): Promise<void> {
@@ -57,7 +49,7 @@ test('no connection is made to a database that takes no writes', async () => {
 });
 
 test('a sale on connections that became read-only goes on over others', async () => {
-  const sale = groupCommitSale(pool);
+  const sale = batchedSale(pool);
   const eventId = await newEvent(pool, 10);
   await demoteOpenSessions(pool, 4);
   await expect(sale.sell(eventId, request(1))).resolves.toMatchObject({ kind: 'sold' });
@@ -67,18 +59,16 @@ test('a sale on connections that became read-only goes on over others', async ()
 
 test('a replica whose connections became read-only is not ready, and ready again over others', async () => {
   const readiness = createReadiness(pool);
-  await expect(readiness.check()).resolves.toEqual({ ready: true });
+  await untilReady(readiness);
   await demoteOpenSessions(pool, 1);
-  await expect(readiness.check()).resolves.toEqual({ ready: false, reason: 'The database is read-only.' });
-  let state = await readiness.check();
-  for (let attempt = 0; attempt < 20 && !state.ready; attempt += 1) state = await readiness.check(); // the pool learns of lost connections a moment later
-  expect(state).toEqual({ ready: true });
+  await expect(untilReady(readiness, false)).resolves.toEqual({ ready: false, reason: 'The database is read-only.' });
+  await untilReady(readiness);
 });
 
 test('when one connection falls silent the idle ones go with it, and the sale goes on where the address leads', async () => {
   const forwarder = await startForwarder(database.url);
   const through = openTestPool(forwarder.url, { clientDeadlineMs: 300 });
-  const sale = groupCommitSale(through);
+  const sale = batchedSale(through);
   const eventId = await newEvent(through, 10);
   await Promise.all(Array.from({ length: 4 }, () => through.prisma.$queryRaw`SELECT pg_sleep(0.05)::text`));
   const before = forwarder.connections();

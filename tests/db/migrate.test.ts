@@ -7,6 +7,7 @@ import { createReadiness, type Readiness } from '../../src/db/readiness.js';
 import { breaks, knownMigrations, migrate, schemaState } from '../../src/db/migrate.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
+import { settledState, untilReady } from '../support/readiness.js';
 
 let database: TestDatabase;
 
@@ -60,11 +61,11 @@ test('a replica is ready when nothing is missing that it needs, and not before',
   const readiness = createReadiness(pool);
   const known = await knownMigrations();
   await expect(schemaState(pool.prisma)).resolves.toEqual({ ...present, missing: known });
-  await expect(readiness.check()).resolves.toMatchObject({ ready: false, reason: expect.stringContaining(known.at(-1)!) });
+  await expect(settledState(readiness)).resolves.toMatchObject({ ready: false, reason: expect.stringContaining(known.at(-1)!) });
   expect(readiness.schemaKnown()).toBe(false);
   await migrate(database.url);
   await expect(schemaState(pool.prisma)).resolves.toEqual(present);
-  await expect(readiness.check()).resolves.toEqual({ ready: true });
+  await untilReady(readiness);
   expect(readiness.schemaKnown()).toBe(true);
   await pool.close();
 });
@@ -72,13 +73,13 @@ test('a replica is ready when nothing is missing that it needs, and not before',
 test('a later migration that only adds leaves an older version ready, whether it starts before or after', async () => {
   await migrate(database.url);
   await withReadiness(async (readiness) => {
-    await expect(readiness.check()).resolves.toEqual({ ready: true });
+    await expect(settledState(readiness)).resolves.toEqual({ ready: true });
     await record('29990101000000_venue_expand');
     await record('29990102000000_failed_on_the_way', false);
-    await expect(readiness.check()).resolves.toEqual({ ready: true });
+    await expect(settledState(readiness)).resolves.toEqual({ ready: true });
   });
   await withReadiness(async (readiness) => {
-    await expect(readiness.check()).resolves.toEqual({ ready: true });
+    await expect(settledState(readiness)).resolves.toEqual({ ready: true });
   });
 });
 
@@ -97,15 +98,15 @@ test.each([true, false])('a contract that a version does not know takes its read
   const contract = '29990103000000_venue_contract';
   await migrate(database.url);
   await withReadiness(async (readiness) => {
-    await expect(readiness.check()).resolves.toEqual({ ready: true });
+    await expect(settledState(readiness)).resolves.toEqual({ ready: true });
     await record(contract, finished);
-    await expect(readiness.check()).resolves.toMatchObject({ ready: false, reason: expect.stringContaining(contract) });
+    await expect(untilReady(readiness, false)).resolves.toMatchObject({ reason: expect.stringContaining(contract) });
     expect(readiness.schemaKnown()).toBe(false);
   });
   await withReadiness(async (readiness) => {
-    await expect(readiness.check()).resolves.toMatchObject({ ready: false });
+    await expect(settledState(readiness)).resolves.toMatchObject({ ready: false });
     await forget(contract);
-    await expect(readiness.check()).resolves.toEqual({ ready: true });
+    await untilReady(readiness);
     expect(readiness.schemaKnown()).toBe(true);
   });
 });

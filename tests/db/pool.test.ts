@@ -2,22 +2,14 @@
  * Goal: a session lives as long as it is of use, and no longer: refusals do not cost it, lost servers and old age do.
  * Method: sessions are counted on the server, by the numbers of their backends.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { ConnectionGroup, type Pool } from '../../src/db/client.js';
 import { classify } from '../../src/db/faults.js';
 import { Prisma } from '../../src/generated/prisma/client.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
+import { useDatabase } from '../support/database.js';
 import { attemptFast, expectConserved, newEvent, request } from '../support/sales.js';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-afterAll(async () => {
-  await database.drop();
-});
+const database = useDatabase();
 
 async function pidOf({ prisma }: Pool): Promise<number> {
   const [row] = await prisma.$queryRaw<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
@@ -38,7 +30,8 @@ async function fill({ prisma, connectionsMax }: Pool): Promise<void> {
 }
 
 test('hundreds of replays, each a unique violation, open no connection', async () => {
-  const pool = openTestPool(database.url);
+  // Three hundred wait for six connections: on a busy machine longer than the default limits allow.
+  const pool = database.openPool({ connectTimeoutMs: 20_000, clientDeadlineMs: 20_000 });
   const eventId = await newEvent(pool, 10);
   await fill(pool);
   const before = await backends();
@@ -48,47 +41,43 @@ test('hundreds of replays, each a unique violation, open no connection', async (
   expect(replays.flat().every((outcome) => outcome?.kind === 'sold' && outcome.replayed)).toBe(true);
   expect(await backends()).toEqual(before);
   await expectConserved(pool, eventId, 1);
-  await pool.close();
 });
 
 test.each([
   ['a violated check', 'UPDATE events SET available = -1', '23514'],
   ['a wrong statement', 'SELECT no_such_column', '42703'],
 ])('%s does not cost the session', async (_what, statement, sqlState) => {
-  const pool = openTestPool(database.url, { connectionsMax: 1 });
+  const pool = database.openPool({ connectionsMax: 1 });
   await newEvent(pool, 10);
   const pid = await pidOf(pool);
   const fault = await pool.prisma.$queryRaw(Prisma.sql([statement])).catch((error: unknown) => error);
   expect(classify(fault).sqlState).toBe(sqlState);
   expect(await pidOf(pool)).toBe(pid);
-  await pool.close();
 });
 
 test('a session that the server ended is not used again', async () => {
-  const pool = openTestPool(database.url, { connectionsMax: 1 });
+  const pool = database.openPool({ connectionsMax: 1 });
   const pid = await pidOf(pool);
   const fault = await pool.prisma.$queryRaw`SELECT pg_terminate_backend(pg_backend_pid())`.catch((error: unknown) => error);
   expect(classify(fault)).toMatchObject({ transient: true, undone: false });
   expect(await pidOf(pool)).not.toBe(pid);
-  await pool.close();
 });
 
 test('a connection is replaced at its age, and not before', async () => {
-  const young = openTestPool(database.url, { connectionsMax: 1 });
-  const old = openTestPool(database.url, { connectionsMax: 1, connectionAgeMaxMs: 300 });
+  const young = database.openPool({ connectionsMax: 1 });
+  const old = database.openPool({ connectionsMax: 1, connectionAgeMaxMs: 300 });
   const [first, replaced] = [await pidOf(young), await pidOf(old)];
   while ((await backends()).includes(replaced)); // in idleness too
   expect(await pidOf(old)).not.toBe(replaced);
   expect(await pidOf(young)).toBe(first);
-  await Promise.all([young.close(), old.close()]);
 });
 
 test.each(['meets its deadline', 'finds its database read-only'])(
   'when one connection of one pool %s, the idle connections of all pools of the replica go',
   async (what) => {
     const group = new ConnectionGroup();
-    const stranger = openTestPool(database.url, { connectionsMax: 1 });
-    const pools = [1, 2, 3].map(() => openTestPool(database.url, { connectionsMax: 2, clientDeadlineMs: 500 }, group));
+    const stranger = database.openPool({ connectionsMax: 1 });
+    const pools = [1, 2, 3].map(() => database.openPool({ connectionsMax: 2, clientDeadlineMs: 500 }, group));
     const [first] = pools as [Pool];
     await Promise.all(pools.map(fill));
     const unconcerned = await pidOf(stranger);
@@ -105,6 +94,5 @@ test.each(['meets its deadline', 'finds its database read-only'])(
     expect(afterwards.filter((pid) => before.includes(pid))).toEqual([]);
     while ((await backends()).some((pid) => before.includes(pid) && pid !== unconcerned));
     expect(await pidOf(stranger)).toBe(unconcerned);
-    await Promise.all([stranger, ...pools].map((pool) => pool.close()));
   },
 );

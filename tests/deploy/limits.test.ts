@@ -32,9 +32,9 @@ test('the balancer waits longer for a replica than a replica works on a purchase
 });
 
 test('an idle connection ends at the client first, then at the balancer, then at the replica', () => {
-  const [, told] = /Keep-Alive timeout=(\d+)/.exec(haproxy)!;
+  const [, promised] = /Keep-Alive timeout=(\d+)/.exec(haproxy)!;
   inOrder(
-    ['what the client is told', Number(told) * 1_000],
+    ['what the client is promised', Number(promised) * 1_000],
     ['timeout http-keep-alive', haproxyTime('timeout http-keep-alive')],
     ['KEEP_ALIVE_TIMEOUT_MS', config.KEEP_ALIVE_TIMEOUT_MS],
   );

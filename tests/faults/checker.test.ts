@@ -89,7 +89,7 @@ test('fewer tickets than were asked for are not what was asked for', () => {
   );
 });
 
-test('two purchases of one key are a duplicate, whatever the buyer was told', () => {
+test('two purchases of one key are a duplicate, whatever the buyer was answered', () => {
   const books = ledger(4, [booked('a', 'p', 1), booked('a', 'q', 1)]);
   expect(verdict([attempt('a', 1, 0, unknown)], books)).toContain('duplicated: a key has two purchases');
   expect(verdict([attempt('a', 1, 0, unknown)], books)).toContain('duplicated: more was sold than was acknowledged or is unknown');
@@ -123,9 +123,9 @@ test('a refusal and a purchase of one key contradict each other', () => {
   );
 });
 
-test('who was told that nothing happened must have nothing', () => {
+test('a buyer who was answered that nothing happened must have nothing', () => {
   expect(verdict([attempt('a', 1, 0, notBegun)], ledger(4, [booked('a', 'p', 1)]))).toContain(
-    'untrue: a key that was told that nothing happened has a purchase',
+    'untrue: a key that was answered that nothing happened has a purchase',
   );
 });
 

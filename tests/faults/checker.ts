@@ -1,5 +1,5 @@
 /**
- * Goal: hold what the buyers were told against what the database has, and name every contradiction.
+ * Goal: hold what the buyers were answered against what the database has, and name every contradiction.
  * Method: pure code over a history and a ledger. Nothing gives tickets back here, so what is left of an event only ever
  * falls; that makes a refusal final, and its truth decidable from the times of the calls.
  */
@@ -35,25 +35,25 @@ export function check(attempts: readonly Attempt[], ledger: Ledger, { resolved }
 
 const violation = (harm: Harm, rule: string, of: string): Violation => ({ harm, rule, of });
 
-/** One key: what it was told, each time, and what it has. */
+/** One key: what it was answered, each time, and what it has. */
 function checkKey(history: KeyHistory, purchases: readonly BookedPurchase[], resolved: boolean): Violation[] {
   const { key, quantity, standing, attempts } = history;
   const found: Violation[] = [];
   const tell = (harm: Harm, rule: string) => found.push(violation(harm, rule, key));
   const answers = attempts.map((attempt) => attempt.answer);
-  const told = answers.flatMap((answer) => (answer.kind === 'sold' ? [answer.purchase] : []));
+  const acknowledged = answers.flatMap((answer) => (answer.kind === 'sold' ? [answer.purchase] : []));
 
   if (purchases.length > 1) tell('duplicated', 'a key has two purchases');
-  if (new Set(told.map(({ json }) => json)).size > 1) tell('duplicated', 'a key was given two different purchases');
-  if (told.length > 0 && answers.some(({ kind }) => kind === 'refused')) tell('untrue', 'a key was both sold to and refused');
-  for (const { id, ticketIds, quantity: sold } of told.slice(0, 1)) {
+  if (new Set(acknowledged.map(({ json }) => json)).size > 1) tell('duplicated', 'a key was given two different purchases');
+  if (acknowledged.length > 0 && answers.some(({ kind }) => kind === 'refused')) tell('untrue', 'a key was both sold to and refused');
+  for (const { id, ticketIds, quantity: sold } of acknowledged.slice(0, 1)) {
     const own = purchases.find((purchase) => purchase.id === id);
     if (!own) tell('lost', 'a purchase that was acknowledged is not there');
     else if (ticketIds.toSorted().join() !== own.ticketIds.join()) tell('lost', 'the tickets are not those that were acknowledged');
     if (sold !== quantity || ticketIds.length !== quantity) tell('lost', 'acknowledged was not what was asked for');
   }
   if (standing === 'refused' && purchases.length > 0) tell('untrue', 'a key that was refused has a purchase');
-  if (standing === 'not begun' && purchases.length > 0) tell('untrue', 'a key that was told that nothing happened has a purchase');
+  if (standing === 'not begun' && purchases.length > 0) tell('untrue', 'a key that was answered that nothing happened has a purchase');
   if (resolved && standing === 'unknown') tell('unresolved', 'a key has no answer after all retries');
   return found;
 }

@@ -1,5 +1,5 @@
 /**
- * Goal: whatever befalls a commit on its way, the buyer is told the truth: mostly 201, a little later.
+ * Goal: whatever befalls a commit on its way, the buyer's answer is true: mostly 201, a little later.
  * Method: one buyer after the other, and for each kind of commit and each fate the very next commit meets it.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -22,7 +22,7 @@ const random = new Random(seed, 'commits');
 const kindOf = (way: CommitWay, fate: CommitFate) => `${way === 'by COMMIT' ? 'COMMIT' : 'statement'} ${fate}`;
 
 /** A crowd that does nothing by itself. */
-const noCrowd = () => new Crowd({ shops: stage.shops, buyers: 0, choose: () => ({ id: '', quota: 0, limit: 1 }), thinkMs: 0, random });
+const noCrowd = () => new Crowd({ clients: stage.clients, buyers: 0, choose: () => ({ id: '', quota: 0, limit: 1 }), thinkMs: 0, random });
 
 test.each<[CommitWay, CommitFate]>([
   ['by itself', 'cut before'],
@@ -39,7 +39,7 @@ test.each<[CommitWay, CommitFate]>([
   const [event] = await stage.makeEvents([{ quota: 100, limit: 4 }]);
   // A change of its rules, of which the replica learns behind the lock: the purchase that learns it is sold by COMMIT.
   if (way === 'by COMMIT') {
-    expect((await crowd.buy(stage.shops[0]!, event!.id, 4, randomUUID())).kind).toBe('sold');
+    expect((await crowd.buy(stage.clients[0]!, event!.id, 4, randomUUID())).kind).toBe('sold');
     await stage.postgres.query('UPDATE events SET revision = revision + 1');
   }
   let met = false;
@@ -51,7 +51,7 @@ test.each<[CommitWay, CommitFate]>([
   stage.proxy.happened = () => {
     count(faults, kindOf(way, fate));
   };
-  const answer = await crowd.buy(stage.shops[0]!, event!.id, 3, randomUUID());
+  const answer = await crowd.buy(stage.clients[0]!, event!.id, 3, randomUUID());
   expect(met).toBe(true);
   expect(answer.kind).toBe('sold');
   await pause(300);
@@ -65,7 +65,7 @@ test('when every commit is cut after it, the answer is 503 by the deadline, and 
   const events = await stage.makeEvents([{ quota: 100, limit: 4 }]);
   stage.proxy.mishap = () => ({ fate: 'cut before' });
   const key = randomUUID();
-  const answer = await crowd.buy(stage.shops[0]!, events[0]!.id, 2, key);
+  const answer = await crowd.buy(stage.clients[0]!, events[0]!.id, 2, key);
   expect(answer).toEqual({ kind: 'unknown', why: 'outcome-unknown' });
   stage.proxy.mishap = () => undefined;
   const verdict = await judge(stage, crowd, events, random);
@@ -74,7 +74,7 @@ test('when every commit is cut after it, the answer is 503 by the deadline, and 
   expect(verdict.resolved).toBe(1);
 });
 
-test('a buyer who hangs up while his purchase is in the batch has bought it once, and his key says so', async () => {
+test('a buyer who hangs up while the purchase is in the batch has bought it once, and the key says so', async () => {
   const faults = tallyOf('buyer hung up');
   const crowd = noCrowd();
   const events = await stage.makeEvents([{ quota: 100, limit: 4 }]);
@@ -82,7 +82,7 @@ test('a buyer who hangs up while his purchase is in the batch has bought it once
   await stage.postgres.session(async (client) => {
     await client.query('BEGIN');
     await client.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [events[0]!.id]);
-    const hungUp = await crowd.buyAndHangUp(stage.shops[0]!, events[0]!.id, 2, key, 150);
+    const hungUp = await crowd.buyAndHangUp(stage.clients[0]!, events[0]!.id, 2, key, 150);
     expect(hungUp).toEqual({ kind: 'unknown', why: 'hung up' });
     await client.query('COMMIT');
   });

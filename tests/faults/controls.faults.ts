@@ -4,12 +4,12 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
-import { believing, despairing, hasty, peeking, remembering, stubborn, unlocked } from './carelessShops.js';
+import { believing, despairing, hasty, peeking, remembering, stubborn, unlocked } from './carelessClients.js';
 import { check } from './checker.js';
 import { Crowd } from './crowd.js';
 import type { CommitFate } from './proxy.js';
 import { Random, seed } from './random.js';
-import type { Shop } from './shop.js';
+import type { NamedClient } from './client.js';
 import { Stage } from './stage.js';
 
 const lateByMs = 300;
@@ -21,12 +21,12 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 /** A crowd buys there for a while, one commit in ten meeting this fate. @returns the harm that was found, by its rules */
-async function rulesBroken(open: (url: string) => Shop, fate?: CommitFate, quota = 10_000): Promise<string[]> {
+async function rulesBroken(open: (url: string) => NamedClient, fate?: CommitFate, quota = 10_000): Promise<string[]> {
   const random = new Random(seed, `control ${String(fate)}`);
   const events = await stage.makeEvents([{ quota, limit: 4 }]);
   stage.proxy.mishap = () => (fate && random.chance(0.1) ? { fate, lateByMs } : undefined);
-  const shops = [open(stage.postgres.url(stage.proxy.port))];
-  const crowd = new Crowd({ shops, buyers: 8, choose: () => events[0]!, thinkMs: 10, random }).start();
+  const clients = [open(stage.postgres.url(stage.proxy.port))];
+  const crowd = new Crowd({ clients, buyers: 8, choose: () => events[0]!, thinkMs: 10, random }).start();
   await pause(1_000);
   await crowd.leave();
   stage.proxy.mishap = () => undefined;
@@ -41,7 +41,7 @@ test('a sale that answers before it commits loses what it acknowledged', async (
 });
 
 test('a sale that takes a lost connection for a failure says that nothing happened to those who bought', async () => {
-  expect(await rulesBroken(despairing, 'cut after')).toContain('untrue: a key that was told that nothing happened has a purchase');
+  expect(await rulesBroken(despairing, 'cut after')).toContain('untrue: a key that was answered that nothing happened has a purchase');
 });
 
 test('a sale that takes a lost connection for a failure and tries again under a new id sells twice', async () => {
@@ -49,7 +49,7 @@ test('a sale that takes a lost connection for a failure and tries again under a 
 });
 
 test('a sale that looks for a purchase without taking the lock does not see the one that is still to come', async () => {
-  expect(await rulesBroken(peeking, 'delivered late')).toContain('untrue: a key that was told that nothing happened has a purchase');
+  expect(await rulesBroken(peeking, 'delivered late')).toContain('untrue: a key that was answered that nothing happened has a purchase');
 });
 
 test('a sale that counts in its own memory refuses what is still there', async () => {
@@ -67,8 +67,8 @@ test('a Postgres that answers before its commit is on disk loses in a crash what
   try {
     const random = new Random(seed, 'control of a crash');
     const events = await forgetful.makeEvents([{ quota: 10_000, limit: 4 }]);
-    const shops = [believing(forgetful.postgres.url(forgetful.proxy.port))];
-    const crowd = new Crowd({ shops, buyers: 8, choose: () => events[0]!, thinkMs: 10, random }).start();
+    const clients = [believing(forgetful.postgres.url(forgetful.proxy.port))];
+    const crowd = new Crowd({ clients, buyers: 8, choose: () => events[0]!, thinkMs: 10, random }).start();
     await pause(1_000);
     await forgetful.postgres.stop('immediate');
     await crowd.leave();

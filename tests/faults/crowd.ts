@@ -1,19 +1,19 @@
 /**
  * A few dozen buyers who buy, are cut off, hang up, ask twice and ask again, through all replicas at once; and what they
- * were told.
+ * were answered.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Answer, type Attempt, byKey } from './history.js';
 import type { Random } from './random.js';
-import type { Shop } from './shop.js';
-import type { StagedEvent } from './stage.js';
+import type { NamedClient } from './client.js';
+import type { InsertedEvent } from '../support/events.js';
 
 export interface CrowdOptions {
-  readonly shops: readonly Shop[];
+  readonly clients: readonly NamedClient[];
   readonly buyers: number;
   /** Which event a buyer goes for at the moment. */
-  readonly choose: () => StagedEvent;
+  readonly choose: () => InsertedEvent;
   /** A buyer waits at random up to this long between two purchases. */
   readonly thinkMs: number;
   readonly hangUpChance?: number;
@@ -64,30 +64,30 @@ export class Crowd {
       const key = randomUUID();
       const quantity = random.whole(1, event.limit);
       const answers = await Promise.all(
-        Array.from({ length: random.chance(0.05) ? 2 : 1 }, () => this.buy(this.#anyShop(), event.id, quantity, key)),
+        Array.from({ length: random.chance(0.05) ? 2 : 1 }, () => this.buy(this.#anyClient(), event.id, quantity, key)),
       );
       const unanswered = answers.every(({ kind }) => kind === 'unknown' || kind === 'not begun');
-      if (random.chance(unanswered ? 0.3 : 0.05)) await this.buy(this.#anyShop(), event.id, quantity, key);
+      if (random.chance(unanswered ? 0.3 : 0.05)) await this.buy(this.#anyClient(), event.id, quantity, key);
       await pause(random.between(0, unanswered ? thinkMs * 4 : thinkMs));
     }
   }
 
-  #anyShop(): Shop {
-    return this.#options.random.pick(this.#options.shops);
+  #anyClient(): NamedClient {
+    return this.#options.random.pick(this.#options.clients);
   }
 
   /** One attempt, recorded. */
-  buy(shop: Shop, eventId: string, quantity: number, key: string): Promise<Answer> {
+  buy(client: NamedClient, eventId: string, quantity: number, key: string): Promise<Answer> {
     const { random, hangUpChance = 0 } = this.#options;
     const hangsUp = !this.#leaving && random.chance(hangUpChance);
-    return this.buyAndHangUp(shop, eventId, quantity, key, hangsUp ? random.between(0, 12) : undefined);
+    return this.buyAndHangUp(client, eventId, quantity, key, hangsUp ? random.between(0, 12) : undefined);
   }
 
   /** One attempt, recorded; the buyer goes away after so long. */
-  async buyAndHangUp(shop: Shop, eventId: string, quantity: number, key: string, afterMs: number | undefined): Promise<Answer> {
-    const call = { asked: shop.name, calledAtMs: performance.now() };
+  async buyAndHangUp(client: NamedClient, eventId: string, quantity: number, key: string, afterMs: number | undefined): Promise<Answer> {
+    const call = { asked: client.name, calledAtMs: performance.now() };
     this.underWay.add(call);
-    const answer = await shop.buy(eventId, quantity, key, afterMs);
+    const answer = await client.buy(eventId, quantity, key, afterMs);
     this.underWay.delete(call);
     if (answer.kind === 'unknown' && answer.why === 'hung up') this.hungUp += 1;
     this.attempts.push({ eventId, key, quantity, call, ...call, returnedAtMs: performance.now(), answer });
@@ -105,7 +105,7 @@ export class Crowd {
     const deadline = Date.now() + resolveTimeoutMs;
     await this.#each(unknown, async ({ eventId, quantity, key }) => {
       for (;;) {
-        const { kind } = await this.buy(this.#anyShop(), eventId, quantity, key);
+        const { kind } = await this.buy(this.#anyClient(), eventId, quantity, key);
         if (kind === 'sold' || kind === 'refused' || Date.now() > deadline) return;
         await pause(50);
       }
@@ -119,7 +119,7 @@ export class Crowd {
     await this.#each(keys, async (key) => {
       const { eventId, quantity } = histories.get(key)!;
       for (let attempt = 0; attempt < 5; attempt += 1) {
-        const { kind } = await this.buy(this.#anyShop(), eventId, quantity, key);
+        const { kind } = await this.buy(this.#anyClient(), eventId, quantity, key);
         if (kind === 'sold' || kind === 'refused') return;
         await pause(50);
       }

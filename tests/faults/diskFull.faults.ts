@@ -44,7 +44,7 @@ async function fillTickets(postgres: Postgres): Promise<number> {
 }
 
 testWithPrlimit(
-  'while no file can grow nobody is told 201 for nothing, and when there is room again sales go on and all keys resolve',
+  'while no file can grow no 201 is sent for nothing, and when there is room again sales go on and all keys resolve',
   async () => {
     const faults = tallyOf('disk full');
     const random = new Random(seed, 'disk full');
@@ -53,7 +53,7 @@ testWithPrlimit(
       { quota: 1_000_000, limit: 10 },
       { quota: 1_000_000, limit: 10 },
     ]);
-    const crowd = new Crowd({ shops: stage.shops, buyers: 30, choose: () => random.pick(events), thinkMs: 30, random }).start();
+    const crowd = new Crowd({ clients: stage.clients, buyers: 30, choose: () => random.pick(events), thinkMs: 30, random }).start();
     await pause(500);
     stage.postgres.limitFiles(bytes + roomBytes);
     await pause(5_000);

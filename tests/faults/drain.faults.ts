@@ -8,7 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Crowd } from './crowd.js';
 import { droppedBy } from './drain.js';
 import { Random, seed } from './random.js';
-import { Stage, type StagedEvent } from './stage.js';
+import type { InsertedEvent } from '../support/events.js';
+import { Stage } from './stage.js';
 import { count, judge, report, tallyOf } from './trial.js';
 
 let stage: Stage;
@@ -18,18 +19,18 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 const random = new Random(seed, 'drain');
-const inLine = 60;
+const inProgress = 60;
 
 /** Buyers of the first replica who wait for the row, while the work is done; then the row is free. */
-async function whileALineWaits(crowd: Crowd, event: StagedEvent, work: () => Promise<unknown>): Promise<void> {
+async function whileALineWaits(crowd: Crowd, event: InsertedEvent, work: () => Promise<unknown>): Promise<void> {
   const buying: Promise<unknown>[] = [];
   let working: Promise<unknown> | undefined;
   await stage.postgres.session(async (client) => {
     await client.query('BEGIN');
     await client.query('SELECT FROM events WHERE id = $1 FOR UPDATE', [event.id]);
-    for (let index = 0; index < inLine; index += 1) buying.push(crowd.buy(stage.shops[0]!, event.id, 1, randomUUID()));
+    for (let index = 0; index < inProgress; index += 1) buying.push(crowd.buy(stage.clients[0]!, event.id, 1, randomUUID()));
     await pause(500);
-    expect(crowd.underWay.size).toBe(inLine);
+    expect(crowd.underWay.size).toBe(inProgress);
     working = work();
     await pause(200);
     await client.query('COMMIT');
@@ -40,18 +41,21 @@ async function whileALineWaits(crowd: Crowd, event: StagedEvent, work: () => Pro
 
 async function open(quota: number) {
   const events = await stage.makeEvents([{ quota, limit: 4 }]);
-  return { events, crowd: new Crowd({ shops: stage.shops, buyers: 0, choose: () => events[0]!, thinkMs: 0, random }) };
+  return { events, crowd: new Crowd({ clients: stage.clients, buyers: 0, choose: () => events[0]!, thinkMs: 0, random }) };
 }
 
-test('a replica that is told to stop answers everybody in its line, then ends with 0, and takes nobody else', async () => {
+test('a replica that gets SIGTERM answers every request in progress, then ends with 0, and admits no other', async () => {
   const faults = tallyOf('replica drained');
-  const { events, crowd } = await open(inLine - 10);
+  const { events, crowd } = await open(inProgress - 10);
   await whileALineWaits(crowd, events[0]!, async () => {
     expect(await droppedBy(stage.replicas[0]!, crowd)).toEqual([]);
   });
   const kinds = crowd.attempts.map(({ answer }) => answer.kind);
-  expect([kinds.filter((kind) => kind === 'sold').length, kinds.filter((kind) => kind === 'refused').length]).toEqual([inLine - 10, 10]);
-  expect((await crowd.buy(stage.shops[0]!, events[0]!.id, 1, randomUUID())).kind).toBe('not begun');
+  expect([kinds.filter((kind) => kind === 'sold').length, kinds.filter((kind) => kind === 'refused').length]).toEqual([
+    inProgress - 10,
+    10,
+  ]);
+  expect((await crowd.buy(stage.clients[0]!, events[0]!.id, 1, randomUUID())).kind).toBe('not begun');
   await stage.replicas[0]!.start();
   count(faults, 'replica drained');
   const verdict = await judge(stage, crowd, events, random);
@@ -69,12 +73,12 @@ test('when a replica is killed with a line before it, all of them are unknown, a
   };
   await whileALineWaits(crowd, events[0]!, async () => {
     // The negative control of draining: each of them is found to have been dropped.
-    expect(await droppedBy({ name, drain: killed }, crowd)).toHaveLength(inLine);
+    expect(await droppedBy({ name, drain: killed }, crowd)).toHaveLength(inProgress);
   });
   expect(new Set(crowd.attempts.map(({ answer }) => answer.kind))).toEqual(new Set(['unknown']));
   await stage.replicas[0]!.start();
   count(faults, 'replica killed');
   const verdict = await judge(stage, crowd, events, random);
   report(faults, verdict);
-  expect(verdict).toMatchObject({ violations: [], unknown: inLine, resolved: inLine, acknowledged: inLine });
+  expect(verdict).toMatchObject({ violations: [], unknown: inProgress, resolved: inProgress, acknowledged: inProgress });
 });

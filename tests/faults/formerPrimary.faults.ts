@@ -6,7 +6,8 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { buy, send } from '../support/client.js';
+import { buy, send, type Sending } from '../support/client.js';
+import { insertEvents } from '../support/events.js';
 import { ReplicaProcess } from './replicaProcess.js';
 import { openPair, type Pair } from './standby.js';
 
@@ -21,7 +22,7 @@ afterEach(async () => {
   await pair.stage.close();
 });
 
-interface Told {
+interface Acknowledged {
   readonly calledAtMs: number;
   readonly acknowledgedAtMs: number;
   readonly eventId: string;
@@ -30,7 +31,7 @@ interface Told {
 
 /** Buys at one replica, and holds what another says against what was acknowledged. */
 class Witness {
-  readonly told: Told[] = [];
+  readonly acknowledged: Acknowledged[] = [];
   readonly violations = { 'stale availability': 0, 'acknowledged purchase not found': 0, 'event on sale not found': 0 };
   /** Answers by their status. */
   readonly answers = new Map<string, number>();
@@ -42,18 +43,18 @@ class Witness {
       const calledAtMs = performance.now();
       const answer = await buy(address, eventId, 1, randomUUID());
       expect(answer.status).toBe(201);
-      this.told.push({ calledAtMs, acknowledgedAtMs: performance.now(), eventId, purchaseId: answer.body.id });
+      this.acknowledged.push({ calledAtMs, acknowledgedAtMs: performance.now(), eventId, purchaseId: answer.body.id });
     }
   }
 
   /** What is left, a purchase, a purchase at the event, and readiness: all at once, whatever the order of their answers. */
   async askOnce(eventId: string): Promise<void> {
-    const mine = this.told.filter((one) => one.eventId === eventId);
+    const mine = this.acknowledged.filter((one) => one.eventId === eventId);
     const one = mine[Math.floor(Math.random() * mine.length)]!;
     await Promise.all([this.#availability(eventId), this.#lookUp(one), this.#buy(eventId), this.#ready()]);
   }
 
-  async #ask(name: string, path: string, options?: RequestInit) {
+  async #ask(name: string, path: string, options: Sending = {}) {
     const answer = await send(`${this.address()}${path}`, options);
     const line = `${name} ${String(answer.status)}`;
     this.answers.set(line, (this.answers.get(line) ?? 0) + 1);
@@ -64,11 +65,11 @@ class Witness {
     const calledAtMs = performance.now();
     const { status, body } = await this.#ask('availability', `/events/${eventId}`);
     if (status === 404) this.violations['event on sale not found'] += 1;
-    const mustCount = this.told.filter((one) => one.eventId === eventId && one.acknowledgedAtMs < calledAtMs - boundMs).length;
+    const mustCount = this.acknowledged.filter((one) => one.eventId === eventId && one.acknowledgedAtMs < calledAtMs - boundMs).length;
     if (status === 200 && quota - (body['available_quantity'] as number) < mustCount) this.violations['stale availability'] += 1;
   }
 
-  async #lookUp({ eventId, purchaseId }: Told): Promise<void> {
+  async #lookUp({ eventId, purchaseId }: Acknowledged): Promise<void> {
     const { status } = await this.#ask('look-up', `/events/${eventId}/purchases/${purchaseId}`);
     if (status === 404) this.violations['acknowledged purchase not found'] += 1;
   }
@@ -82,7 +83,7 @@ class Witness {
       body: '{"quantity":1}',
     });
     if (status === 404) this.violations['event on sale not found'] += 1;
-    if (status === 201) this.told.push({ calledAtMs, acknowledgedAtMs: performance.now(), eventId, purchaseId: body.id });
+    if (status === 201) this.acknowledged.push({ calledAtMs, acknowledgedAtMs: performance.now(), eventId, purchaseId: body.id });
   }
 
   async #ready(): Promise<void> {
@@ -107,7 +108,7 @@ async function untilReadyz(status: number, witness: Witness): Promise<void> {
 }
 
 test.each([true, false])(
-  'what a former primary knows is told to nobody; the address leads to its successor at once: %j',
+  'what a former primary knows is reported to nobody; the address leads to its successor at once: %j',
   async (atOnce) => {
     pair = await openPair(1);
     const { stage, standby } = pair;
@@ -123,11 +124,8 @@ test.each([true, false])(
       successor = new ReplicaProcess('successor', standby.url());
       await successor.start();
       await successor.untilReady();
-      const added = await standby.query<{ id: string }>(
-        `INSERT INTO events (id, name, total_quota, available, max_purchase_limit) VALUES (gen_random_uuid(), 'added', $1, $1, 4) RETURNING id`,
-        [quota],
-      );
-      const events = [known!.id, added[0]!.id];
+      const [added] = await insertEvents((statement, values) => standby.query(statement, values), [{ quota, limit: 4 }]);
+      const events = [known!.id, added!.id];
       for (const eventId of events) await witness.sell(successor.address!, eventId, 40);
       if (atOnce) stage.switchTo(standby);
       former.thaw();
@@ -150,7 +148,7 @@ test.each([true, false])(
       // Every 201 of either replica, and nothing else, is at the primary.
       const sold = await standby.query<{ id: string }>('SELECT id::text FROM purchases WHERE event_id = ANY ($1)', [events]);
       const ids = new Set(sold.map(({ id }) => id));
-      expect(witness.told.filter(({ purchaseId }) => !ids.has(purchaseId))).toEqual([]);
+      expect(witness.acknowledged.filter(({ purchaseId }) => !ids.has(purchaseId))).toEqual([]);
     } finally {
       former.thaw();
     }

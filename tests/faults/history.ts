@@ -14,7 +14,7 @@ export type Answer =
   | { readonly kind: 'refused'; readonly code: string; readonly available: number }
   /** This attempt bought nothing, and says so: overloaded, or nobody listened at the address. */
   | { readonly kind: 'not begun'; readonly why: string }
-  /** Bought or not: told so, cut off, hung up, or not answered in time. */
+  /** Bought or not: the answer says so, cut off, hung up, or not answered in time. */
   | { readonly kind: 'unknown'; readonly why: string };
 
 export interface Attempt {
@@ -36,7 +36,7 @@ export interface KeyHistory {
   readonly quantity: number;
   readonly attempts: readonly Attempt[];
   readonly firstCalledAtMs: number;
-  /** Told at least once that it bought; told that it never will; only ever not begun; or none of these. */
+  /** Answered at least once that it bought; answered that it never will; only ever not begun; or none of these. */
   readonly standing: 'acknowledged' | 'refused' | 'not begun' | 'unknown';
 }
 

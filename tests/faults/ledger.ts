@@ -1,4 +1,4 @@
-/** What the database has: read past the API, straight from its tables, in one snapshot. */
+/** What the database has: read from its tables, not through the API, in one snapshot. */
 import type pg from 'pg';
 
 export interface BookedEvent {

@@ -140,7 +140,7 @@ export class Postgres {
   }
 
   /**
-   * Lets no file grow past so many bytes; undefined lifts the limit. Done as the account that Postgres runs as, which may
+   * Lets no file grow past that number of bytes; undefined lifts the limit. Done as the account that Postgres runs as, which may
    * limit its own processes without any privilege.
    */
   limitFiles(bytes: number | undefined): void {

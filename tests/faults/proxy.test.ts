@@ -2,25 +2,21 @@
  * Goal: the proxy does to a commit what it says it does, and nothing to anything else.
  * Method: a table in a real Postgres, written through the proxy and looked at past it.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { type CommitFate, Proxy } from './proxy.js';
 import { Framer } from './wire.js';
 
-let database: TestDatabase;
+const database = useDatabase({ empty: true });
 let proxy: Proxy;
 let happened: string[] = [];
 
 beforeAll(async () => {
-  database = await createTestDatabase({ empty: true });
   await database.sql.query('CREATE TABLE written (what text)');
-  proxy = await Proxy.open({ port: Number(new URL(database.url).port), happened: (fate, way) => happened.push(`${fate} ${way}`) });
-});
-afterAll(async () => {
-  await proxy.close();
-  await database.drop();
+  const port = Number(new URL(database.url).port);
+  proxy = database.closeLater(await Proxy.open({ port, happened: (fate, way) => happened.push(`${fate} ${way}`) }));
 });
 
 async function connect(): Promise<pg.Client> {
@@ -84,7 +80,7 @@ test.each(everyWay)('what commits %s and is cut before is never written', async 
   expect(happened).toEqual([`cut before ${way}`]);
 });
 
-test.each(everyWay)('what commits %s and is cut after is written, and its client is not told', async (way, write) => {
+test.each(everyWay)('what commits %s and is cut after is written, and its client gets no answer', async (way, write) => {
   meetNext('cut after');
   const client = await connect();
   await expect(write(client, `after ${way}`)).rejects.toThrow(/ECONNRESET|terminated/);

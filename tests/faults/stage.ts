@@ -1,24 +1,18 @@
 /** Everything a scenario plays on: Postgres, the proxy before it, replicas behind that, and events on sale. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { v7 as uuidv7 } from 'uuid';
 import { type Ledger, readLedger } from './ledger.js';
 import { Postgres } from './postgres.js';
 import { Proxy } from './proxy.js';
 import { ReplicaProcess } from './replicaProcess.js';
-import { httpShop, type Shop } from './shop.js';
-
-export interface StagedEvent {
-  readonly id: string;
-  readonly quota: number;
-  readonly limit: number;
-}
+import { insertEvents, type InsertedEvent } from '../support/events.js';
+import { httpClient, type NamedClient } from './client.js';
 
 /** Nothing of a sale outlives the longest time limit of the replicas by much. */
 const calmTimeoutMs = 20_000;
 
 export class Stage {
   readonly replicas: ReplicaProcess[] = [];
-  readonly shops: Shop[] = [];
+  readonly clients: NamedClient[] = [];
   readonly #others: Postgres[] = [];
 
   private constructor(
@@ -44,7 +38,7 @@ export class Stage {
       for (let index = 0; index < replicas; index += 1) {
         const replica = new ReplicaProcess(`replica ${String(index + 1)}`, postgres.url(stage.proxy.port));
         stage.replicas.push(replica);
-        stage.shops.push(httpShop(replica.name, () => replica.address));
+        stage.clients.push(httpClient(replica.name, () => replica.address));
       }
       await Promise.all(stage.replicas.map((replica) => replica.start()));
       await Promise.all(stage.replicas.map((replica) => replica.untilReady()));
@@ -68,15 +62,9 @@ export class Stage {
     this.proxy.target = other.port;
   }
 
-  /** Puts events on sale, straight into the tables. */
-  async makeEvents(events: readonly { readonly quota: number; readonly limit: number }[]): Promise<StagedEvent[]> {
-    const made = events.map((event) => ({ id: uuidv7(), ...event }));
-    await this.postgres.query(
-      `INSERT INTO events (id, name, total_quota, available, max_purchase_limit)
-       SELECT id, 'staged', quota, quota, most FROM unnest($1::uuid[], $2::int[], $3::int[]) AS made (id, quota, most)`,
-      [made.map(({ id }) => id), made.map(({ quota }) => quota), made.map(({ limit }) => limit)],
-    );
-    return made;
+  /** Puts events on sale without a replica. */
+  makeEvents(events: readonly { readonly quota: number; readonly limit: number }[]): Promise<InsertedEvent[]> {
+    return insertEvents((statement, values) => this.postgres.query(statement, values), events);
   }
 
   /** Waits until everything is up and no attempt at anything is under way in the database, or on its way there. */
@@ -93,7 +81,7 @@ export class Stage {
     }
   }
 
-  readLedger(events: readonly StagedEvent[]): Promise<Ledger> {
+  readLedger(events: readonly InsertedEvent[]): Promise<Ledger> {
     return this.postgres.session((client) =>
       readLedger(
         client,

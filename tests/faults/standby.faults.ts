@@ -1,16 +1,16 @@
 /**
- * Goal: with a synchronous standby, who was told 201 has the tickets on the standby too; while there is none, nobody is.
+ * Goal: with a synchronous standby, a buyer who was answered 201 has the tickets on the standby too; while there is none, nobody is.
  * Method: two instances of Postgres. The primary dies and the standby is promoted; the standby goes and comes back, and the
  * waits for it are cancelled meanwhile. A careless sale goes through the same, and loses.
  */
 import { afterEach, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
-import { believing } from './carelessShops.js';
+import { believing } from './carelessClients.js';
 import { check } from './checker.js';
 import { Crowd, type CrowdOptions } from './crowd.js';
 import { Random, seed } from './random.js';
 import { cancelWaits, failOver, openPair, type Pair, untilAttached } from './standby.js';
-import type { StagedEvent } from './stage.js';
+import type { InsertedEvent } from '../support/events.js';
 import { count, judge, report, tallyOf } from './trial.js';
 
 const seconds = Number(process.env['FAULT_SECONDS'] ?? 120);
@@ -19,9 +19,9 @@ const failovers = Array.from({ length: Math.max(2, Math.floor(seconds / 120)) },
 let pair: Pair;
 afterEach(() => pair.stage.close());
 
-function enter(events: readonly StagedEvent[], random: Random, options: Partial<CrowdOptions> = {}): Crowd {
-  const { shops } = pair.stage;
-  return new Crowd({ shops, buyers: 30, choose: () => random.pick(events), thinkMs: 60, hangUpChance: 0.02, random, ...options }).start();
+function enter(events: readonly InsertedEvent[], random: Random, options: Partial<CrowdOptions> = {}): Crowd {
+  const { clients } = pair.stage;
+  return new Crowd({ clients, buyers: 30, choose: () => random.pick(events), thinkMs: 60, hangUpChance: 0.02, random, ...options }).start();
 }
 
 const makeEvents = (random: Random) =>
@@ -69,7 +69,7 @@ test('while the standby is gone purchases end in 503, also when the wait for it 
   await pause(1_500);
   await crowd.leave();
   const meanwhile = crowd.attempts.filter(({ calledAtMs, returnedAtMs }) => calledAtMs > goneAtMs && returnedAtMs < backAtMs);
-  // Refusals need no commit: who asks for what was sold out before is told so.
+  // Refusals need no commit: a request for what was sold out before is answered.
   expect(meanwhile.filter(({ answer }) => answer.kind === 'sold')).toEqual([]);
   expect(meanwhile.filter(({ answer }) => answer.kind === 'not begun' || answer.kind === 'unknown').length).toBeGreaterThan(0);
   expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'sold' && calledAtMs > backAtMs)).toBe(true);
@@ -87,7 +87,7 @@ test('when the primary dies after cancelled waits nothing is lost; a sale that b
   const others = await pair.stage.makeEvents([{ quota: 100_000, limit: 4 }]);
   const crowd = enter(events, random);
   const careless = enter(others, random, {
-    shops: [believing(pair.stage.postgres.url(pair.stage.proxy.port))],
+    clients: [believing(pair.stage.postgres.url(pair.stage.proxy.port))],
     buyers: 4,
     hangUpChance: 0,
   });

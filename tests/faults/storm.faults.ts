@@ -1,13 +1,14 @@
 /**
- * Goal: whatever dies between request and answer, who was told 201 has the tickets, and one key is one purchase.
+ * Goal: whatever dies between request and answer, a buyer who was answered 201 has the tickets, and one key is one purchase.
  * Method: three replicas, a proxy and Postgres, all processes of their own; a crowd that buys; and faults at random, several
- * each second, for FAULT_SECONDS. In rounds: after each one the books are held against what the buyers were told.
+ * each second, for FAULT_SECONDS. In rounds: after each one the books are held against what the buyers were answered.
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Crowd } from './crowd.js';
 import { Random, seed } from './random.js';
-import { Stage, type StagedEvent } from './stage.js';
+import type { InsertedEvent } from '../support/events.js';
+import { Stage } from './stage.js';
 import { Storm } from './storm.js';
 import { count, judge, report } from './trial.js';
 
@@ -23,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 /** Half the buyers go for one of two large events, the others for the small one that is on sale at the moment. */
-function chooser(events: readonly StagedEvent[], random: Random): () => StagedEvent {
+function chooser(events: readonly InsertedEvent[], random: Random): () => InsertedEvent {
   const startedAtMs = performance.now();
   return () => {
     if (random.chance(0.5)) return random.pick(events.slice(0, 2));
@@ -42,7 +43,7 @@ test(
       const small = Array.from({ length: smallEvents }, () => ({ quota: random.whole(20, 400), limit: 4 }));
       const events = await stage.makeEvents([{ quota: 1_000_000, limit: 4 }, { quota: 1_000_000, limit: 10 }, ...small]);
       const choose = chooser(events, random);
-      const crowd = new Crowd({ shops: stage.shops, buyers: 60, choose, thinkMs: 100, hangUpChance: 0.02, random }).start();
+      const crowd = new Crowd({ clients: stage.clients, buyers: 60, choose, thinkMs: 100, hangUpChance: 0.02, random }).start();
       storm.start(crowd);
       await pause(Math.min(roundMs, Math.max(2_000, endAtMs - performance.now())));
       await storm.end();

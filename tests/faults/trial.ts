@@ -1,10 +1,11 @@
-/** The end of every scenario: calm, the books, every unknown asked again, the books again; and the line for the report. */
+/** The end of every scenario: calm, the books, every unknown asked again, the books again; and the row of the report. */
 import { appendFileSync } from 'node:fs';
 import { check, type Harm, type Violation } from './checker.js';
 import type { Crowd } from './crowd.js';
 import { byKey } from './history.js';
 import type { Random } from './random.js';
-import type { Stage, StagedEvent } from './stage.js';
+import type { InsertedEvent } from '../support/events.js';
+import type { Stage } from './stage.js';
 
 export interface Verdict {
   readonly violations: readonly Violation[];
@@ -25,7 +26,7 @@ const askedAgain = 50;
 export async function judge(
   stage: Stage,
   crowd: Crowd,
-  events: readonly StagedEvent[],
+  events: readonly InsertedEvent[],
   random: Random,
   seen: readonly Violation[] = [],
 ): Promise<Verdict> {

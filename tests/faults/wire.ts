@@ -49,7 +49,7 @@ export class CommitSpotter {
   #gathered: Buffer[] | undefined;
   #inTransaction = false;
 
-  /** To be told of each ReadyForQuery of the server. */
+  /** Called at each ReadyForQuery of the server. */
   ready(message: Message): void {
     this.#inTransaction = message.bytes.toString('latin1', 5, 6) !== 'I';
   }

@@ -3,38 +3,27 @@
  * Method: a session changes the limit, as another replica would, while the statement of this one waits for the event's row.
  * The negative control names the revision of today with the rules of yesterday, as if the statement did not look at it.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { sellFast } from '../../src/sale/fastPath.js';
 import type { Outcome } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
+import { useDatabase } from '../support/database.js';
+import { patientLimits } from '../support/pool.js';
+import { expectConserved, batchedSale, newEvent, request, type AnySale } from '../support/sales.js';
 import { later, take, untilBlockedBy, withSessions } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
-let seller: Seller;
+let sale: AnySale;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url, {
-    lockTimeoutMs: 15_000,
-    statementTimeoutMs: 16_000,
-    transactionTimeoutMs: 17_000,
-    clientDeadlineMs: 18_000,
-  });
-  seller = groupCommitSale(pool, { deadlineMs: 20_000 });
-});
-afterAll(async () => {
-  await seller.close();
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool(patientLimits);
+  sale = database.closeLater(batchedSale(pool, { deadlineMs: 20_000 }));
 });
 
 const sellAll = (eventId: string, quantities: readonly number[]) =>
-  Promise.all(quantities.map((quantity) => seller.sell(eventId, request(quantity))));
+  Promise.all(quantities.map((quantity) => sale.sell(eventId, request(quantity))));
 
 /** Changes the limit while what the sale sent waits for the row. */
 async function changeLimitMeanwhile<T>(eventId: string, limit: number, work: () => Promise<T>): Promise<T> {

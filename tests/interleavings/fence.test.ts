@@ -1,5 +1,5 @@
 /**
- * Goal: nobody is told what a server read that may have been replaced; and to find that out costs next to nothing.
+ * Goal: no answer holds what was read from a server that may have been replaced; and to find that out costs next to nothing.
  * Method: a Postgres of this file's own that loses its synchronous standby, which is all that a primary sees of being replaced.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -108,7 +108,7 @@ test('an answer is given while the last fence is recent; when it is not, it is r
   await expect(one(fenced)).resolves.toEqual([{ one: 1 }]);
 });
 
-test('what is there is told within the bound, what is not there only by a server that proves itself', async () => {
+test('what is there is reported within the bound, what is not there only by a server that proves itself', async () => {
   const pool = open({ readFenceMs: hardlyEver });
   const eventId = await newEvent(pool, 10);
   const [bought, nobodys] = [request(2), uuidv7()];

@@ -4,27 +4,22 @@
  * Method: the backend is stopped (SIGSTOP) before it reads the statement, the client's deadline ends the attempt, and the next
  * attempt answers. Then the backend runs on, and executes what it was sent. Without the fence it sells to a refused buyer.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { openTestPool } from '../support/pool.js';
-import { attemptFast, expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
+import { attemptFast, expectConserved, batchedSale, newEvent, request, type AnySale } from '../support/sales.js';
 import { later, untilGone } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 /** Another replica: its connections are not stopped. */
 let elsewhere: Pool;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  elsewhere = openTestPool(database.url);
-});
-afterAll(async () => {
-  await elsewhere.close();
-  await database.drop();
+beforeAll(() => {
+  elsewhere = database.openPool();
 });
 
 /** Stops the backend of a pool's idle connection. @returns what lets it run on, until it has noticed that its client is gone */
@@ -72,9 +67,9 @@ test.each([
 });
 
 /** Sells while the backend is stopped; the limit is lowered meanwhile, and raised again before the backend runs on. */
-async function sellWhileStopped(name: string, eventId: string, sell: (sale: Seller) => readonly Promise<Outcome>[]): Promise<Outcome[]> {
+async function sellWhileStopped(name: string, eventId: string, sell: (sale: AnySale) => readonly Promise<Outcome>[]): Promise<Outcome[]> {
   const pool = openHasty(name);
-  const sale = groupCommitSale(pool, { deadlineMs: 8_000 });
+  const sale = batchedSale(pool, { deadlineMs: 8_000 });
   await expect(sale.sell(eventId, request(1))).resolves.toMatchObject({ kind: 'sold' });
   const goOn = await stopIdleBackend(name);
   const selling = later(Promise.all(sell(sale)));
@@ -90,7 +85,7 @@ async function sellWhileStopped(name: string, eventId: string, sell: (sale: Sell
 const soldIn = (outcomes: readonly Outcome[]) =>
   outcomes.reduce((sum, outcome) => sum + (outcome.kind === 'sold' ? outcome.purchase.quantity : 0), 0);
 
-test('a buyer who was told the limit is not sold to after it was raised', async () => {
+test('a buyer who was refused for the limit is not sold to after it was raised', async () => {
   const eventId = await newEvent(elsewhere, 100, 5);
   const outcomes = await sellWhileStopped('late-refusal', eventId, (sale) => [sale.sell(eventId, request(5, 'patient'))]);
   // Unknown would be true as well; a refusal must stay one.

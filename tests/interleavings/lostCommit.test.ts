@@ -3,7 +3,7 @@
  * Method: a basket of two events is bought in one transaction. Another session holds the second event's row; the wait for it is
  * cancelled, as by an operator, and the basket goes on without that event. The plain pool is the wrong variant.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import type { Pool } from '../../src/db/client.js';
@@ -13,27 +13,24 @@ import type { PurchaseRequest } from '../../src/sale/types.js';
 import { toNewPurchase } from '../../src/sale/outcomes.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { recordPurchases } from '../../src/sql/recordPurchases.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
+import { useDatabase } from '../support/database.js';
 import { expectConserved, newEvent, request } from '../support/sales.js';
 import { later, untilBlockedBy, withSessions } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
-let plainPool: pg.Pool;
 let plain: PrismaClient;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url, { lockTimeoutMs: 15_000, statementTimeoutMs: 16_000, transactionTimeoutMs: 17_000 });
-  plainPool = new pg.Pool({ connectionString: database.url });
+beforeAll(() => {
+  pool = database.openPool({ lockTimeoutMs: 15_000, statementTimeoutMs: 16_000, transactionTimeoutMs: 17_000 });
+  const plainPool = new pg.Pool({ connectionString: database.url });
   plain = new PrismaClient({ adapter: new PrismaPg(plainPool) });
-});
-afterAll(async () => {
-  await plain.$disconnect();
-  await plainPool.end();
-  await pool.close();
-  await database.drop();
+  database.closeLater({
+    close: async () => {
+      await plain.$disconnect();
+      await plainPool.end();
+    },
+  });
 });
 
 type Basket = readonly (readonly [eventId: string, request: PurchaseRequest])[];

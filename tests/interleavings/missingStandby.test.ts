@@ -45,7 +45,7 @@ async function requireStandby(name: 'nobody' | ''): Promise<void> {
   await watcher.query('SELECT pg_reload_conf()');
 }
 
-test('a commit without its standby cannot be seen, keeps its lock, and what is recalled behind it waits for the standby too', async () => {
+test('a commit without its standby cannot be seen, keeps its lock, and what is read behind it as an existing purchase waits for the standby too', async () => {
   const eventId = await newEvent(local, 5);
   const wanted = request(2);
   await requireStandby('nobody');
@@ -53,8 +53,8 @@ test('a commit without its standby cannot be seen, keeps its lock, and what is r
   const stuck = await untilWaitingForStandby(watcher);
   await expect(readPurchase(local.prisma, eventId, wanted.purchaseId)).resolves.toBeUndefined();
 
-  const told: string[] = [];
-  const again = later(sellLocked(durable, eventId, [wanted], false).then(({ outcomes }) => (told.push('answered'), outcomes)));
+  const answered: string[] = [];
+  const again = later(sellLocked(durable, eventId, [wanted], false).then(({ outcomes }) => (answered.push('answered'), outcomes)));
   const waiting = await untilBlockedBy(watcher, stuck);
   await watcher.query('SELECT pg_terminate_backend($1)', [stuck]);
   await expect(lost).rejects.toMatchObject({ name: 'AttemptFault', doubt: 'in doubt' });
@@ -63,7 +63,7 @@ test('a commit without its standby cannot be seen, keeps its lock, and what is r
   // Ended, it has happened all the same: on this server alone. The second attempt sees it, wrote nothing, and still waits.
   await expect(untilWaitingForStandby(watcher)).resolves.toBe(waiting);
   await expect(readPurchase(local.prisma, eventId, wanted.purchaseId)).resolves.toMatchObject({ quantity: 2 });
-  expect(told).toEqual([]);
+  expect(answered).toEqual([]);
 
   await requireStandby('');
   await expect(again).resolves.toMatchObject([{ kind: 'sold', purchase: { id: wanted.purchaseId }, replayed: false }]);

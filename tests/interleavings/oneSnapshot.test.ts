@@ -3,32 +3,22 @@
  * Method: two buyers of the last ticket, the second waiting for the first. A statement that locks and looks at once has the
  * snapshot from before its wait, and is the wrong variant; locking first and looking in a second statement is the right one.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { PurchaseRequest } from '../../src/sale/types.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { lockEvent } from '../../src/sql/lockEvent.js';
 import { readExisting } from '../../src/sql/readExisting.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
+import { useDatabase } from '../support/database.js';
+import { patientLimits } from '../support/pool.js';
+import { expectConserved, batchedSale, newEvent, request } from '../support/sales.js';
 import { insertPurchase, later, type Session, take, untilBlockedBy, withSessions } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url, {
-    lockTimeoutMs: 15_000,
-    statementTimeoutMs: 16_000,
-    transactionTimeoutMs: 17_000,
-    clientDeadlineMs: 18_000,
-  });
-});
-afterAll(async () => {
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool(patientLimits);
 });
 
 interface Books {
@@ -63,16 +53,16 @@ async function sellByCounting(session: Session, eventId: string, read: typeof lo
   return 'sold';
 }
 
-/** @returns what the second of two buyers was told, who waited for the first */
+/** @returns what the second of two buyers was answered, after a wait for the first */
 async function sellTheLastTwice(eventId: string, read: typeof lockAndCount): Promise<string> {
   return withSessions(database.url, 2, async (first, second) => {
     await expect(sellByCounting(first, eventId, read)).resolves.toBe('sold');
     const waiting = later(sellByCounting(second, eventId, read));
     await untilBlockedBy(database.sql, first.pid);
     await first.query('COMMIT');
-    const told = await waiting;
+    const answered = await waiting;
     await second.query('COMMIT');
-    return told;
+    return answered;
   });
 }
 
@@ -90,7 +80,7 @@ test('a second statement after the lock counts what was sold meanwhile', async (
   await expectConserved(pool, eventId, 1);
 });
 
-/** Another session buys, and commits when somebody is seen to wait for it. @returns what the one who waited was told */
+/** Another session buys, and commits when somebody is seen to wait for it. @returns what the waiting request was answered */
 async function whileAnotherBuys<T>(eventId: string, bought: PurchaseRequest, work: () => Promise<T>): Promise<T> {
   return withSessions(database.url, 1, async (other) => {
     await other.query('BEGIN');
@@ -105,7 +95,7 @@ async function whileAnotherBuys<T>(eventId: string, bought: PurchaseRequest, wor
 
 test.each([
   ['the locked path', async (eventId: string, wanted: PurchaseRequest) => (await sellLocked(pool, eventId, [wanted], false)).outcomes],
-  ['the sale', async (eventId: string, wanted: PurchaseRequest) => [await groupCommitSale(pool).sell(eventId, wanted)]],
+  ['the sale', async (eventId: string, wanted: PurchaseRequest) => [await batchedSale(pool).sell(eventId, wanted)]],
 ])('%s, having waited for the last ticket, refuses', async (_name, sell) => {
   const eventId = await newEvent(pool, 1);
   await expect(whileAnotherBuys(eventId, request(1), () => sell(eventId, request(1)))).resolves.toEqual([{ kind: 'sold-out' }]);
@@ -120,7 +110,7 @@ test('having waited, a batch sells exactly what was left over', async () => {
   await expectConserved(pool, eventId, 5);
 });
 
-/** The wrong variant of recall: the lock and the look for the key at once. */
+/** The wrong way to find existing purchases: the lock and the look for the key in one statement. */
 async function lockAndRecall(session: Session, eventId: string, key: string): Promise<{ available: number; id: string | null }> {
   const { rows } = await session.query<{ available: number; id: string | null }>(
     `WITH locked AS (SELECT available FROM events WHERE id = $1 FOR NO KEY UPDATE),
@@ -131,25 +121,25 @@ async function lockAndRecall(session: Session, eventId: string, key: string): Pr
   return rows[0]!;
 }
 
-test('one statement that locks and recalls has the new row of the event, and misses the purchase that changed it', async () => {
+test('one statement that locks and looks for existing purchases has the new row of the event, and misses the purchase that changed it', async () => {
   const eventId = await newEvent(pool, 5);
   const bought = request(2, 'key');
-  const told = await withSessions(database.url, 1, (session) =>
+  const answered = await withSessions(database.url, 1, (session) =>
     whileAnotherBuys(eventId, bought, () => lockAndRecall(session, eventId, bought.idempotency!.key)),
   );
-  expect(told).toEqual({ available: 3, id: null });
+  expect(answered).toEqual({ available: 3, id: null });
   await expectConserved(pool, eventId, 2);
 });
 
-test('lock and recall, one after the other, find the purchase', async () => {
+test('lock and then look: existing purchases are found', async () => {
   const eventId = await newEvent(pool, 5);
   const bought = request(2, 'key');
-  const told = await whileAnotherBuys(eventId, bought, () =>
+  const answered = await whileAnotherBuys(eventId, bought, () =>
     pool.prisma.$transaction(async (tx) => {
       const locked = await lockEvent(tx, eventId);
       return [locked?.available, await readExisting(tx, eventId, [], [bought.idempotency!.key])];
     }, pool.transaction),
   );
-  expect(told).toMatchObject([3, [{ purchase: { id: bought.purchaseId } }]]);
+  expect(answered).toMatchObject([3, [{ purchase: { id: bought.purchaseId } }]]);
   await expectConserved(pool, eventId, 2);
 });

@@ -4,41 +4,34 @@
  * wrote a purchase pass a gate, an advisory lock that the test opens and closes. The client gives up its connection
  * meanwhile; the server goes on. To look for the purchase without the lock is the wrong variant.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { Outcome, PurchaseRequest } from '../../src/sale/types.js';
 import type { Doubt } from '../../src/sale/attempt.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
-import { attemptFast, expectConserved, groupCommitSale, newEvent, request } from '../support/sales.js';
+import { useDatabase } from '../support/database.js';
+import { patientLimits } from '../support/pool.js';
+import { attemptFast, expectConserved, batchedSale, newEvent, request } from '../support/sales.js';
 import { later, openSession, type Session, untilBlockedBy, untilGone } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 /** Waits as long as a test takes. */
 let patient: Pool;
 /** Gives its connection up soon after a commit is stuck. */
 let hasty: Pool;
 let gate: Session;
 
-const limits = { lockTimeoutMs: 15_000, statementTimeoutMs: 16_000, transactionTimeoutMs: 17_000, clientDeadlineMs: 18_000 };
 const gateLock = 1;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
   await database.sql.query(`
     CREATE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN PERFORM pg_advisory_xact_lock_shared(${String(gateLock)}); RETURN NULL; END $$;
     CREATE CONSTRAINT TRIGGER pass_gate AFTER INSERT ON purchases
       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pass_gate()`);
-  patient = openTestPool(database.url, limits);
-  hasty = openTestPool(database.url, { ...limits, clientDeadlineMs: 300 });
-});
-afterAll(async () => {
-  await patient.close();
-  await hasty.close();
-  await database.drop();
+  patient = database.openPool(patientLimits);
+  hasty = database.openPool({ ...patientLimits, clientDeadlineMs: 300 });
 });
 
 beforeEach(async () => {
@@ -88,7 +81,7 @@ test.each(attempts)('who looks after %s without the lock is wrong, and the buyer
   await expectConserved(patient, eventId, 4);
 });
 
-test.each(attempts)('the same batch again after %s waits for it, and recalls what it bought', async (_name, attempt, doubt) => {
+test.each(attempts)('the same batch again after %s waits for it, and finds what it bought', async (_name, attempt, doubt) => {
   const eventId = await newEvent(patient, 10);
   const wanted = request(2);
   const stuck = await getStuck(attempt, eventId, wanted, doubt);
@@ -118,7 +111,7 @@ test.each(attempts)('the same batch again after %s that is ended at its commit s
 
 test('the sale loses its connection at the commit, waits behind it, and answers with what it bought', async () => {
   const eventId = await newEvent(patient, 10);
-  const sale = groupCommitSale(hasty, { deadlineMs: 20_000 });
+  const sale = batchedSale(hasty, { deadlineMs: 20_000 });
   await closeGate();
   const wanted = request(2, 'key');
   const selling = later(sale.sell(eventId, wanted));
@@ -138,7 +131,7 @@ test('the sale loses its connection at the commit, waits behind it, and answers 
 
 test('past the deadline the outcome is unknown, never "failed", and the key tells later', async () => {
   const eventId = await newEvent(patient, 10);
-  const sale = groupCommitSale(hasty, { deadlineMs: 1_000 });
+  const sale = batchedSale(hasty, { deadlineMs: 1_000 });
   await closeGate();
   const wanted = request(2, 'key');
   const outcome = await sale.sell(eventId, wanted);
@@ -146,7 +139,7 @@ test('past the deadline the outcome is unknown, never "failed", and the key tell
   await expect(resolveByLooking(eventId, wanted)).resolves.toBe('nothing was bought');
 
   await openGate();
-  const replica = groupCommitSale(patient);
+  const replica = batchedSale(patient);
   await expect(replica.sell(eventId, request(2, 'key'))).resolves.toMatchObject({
     kind: 'sold',
     purchase: { id: wanted.purchaseId },

@@ -1,34 +1,23 @@
 /**
- * Goal: two requests with one key at the same moment are one purchase, and both are told which.
+ * Goal: two requests with one key at the same moment are one purchase, and both answers say which.
  * Method: a session inserts the key and stays open; a second one waits at the unique index, and is seen there. To insert
  * and look in one statement is the wrong variant: its look is as old as its wait.
  */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
 import type { PurchaseRequest } from '../../src/sale/types.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { openTestPool } from '../support/pool.js';
-import { expectConserved, groupCommitSale, newEvent, request, type Seller } from '../support/sales.js';
+import { useDatabase } from '../support/database.js';
+import { patientLimits } from '../support/pool.js';
+import { expectConserved, batchedSale, newEvent, request, type AnySale } from '../support/sales.js';
 import { insertPurchase, later, type Session, take, untilBlockedBy, withSessions } from './sessions.js';
 
-let database: TestDatabase;
+const database = useDatabase();
 let pool: Pool;
-let seller: Seller;
+let sale: AnySale;
 
-beforeAll(async () => {
-  database = await createTestDatabase();
-  pool = openTestPool(database.url, {
-    lockTimeoutMs: 15_000,
-    statementTimeoutMs: 16_000,
-    transactionTimeoutMs: 17_000,
-    clientDeadlineMs: 18_000,
-  });
-  seller = groupCommitSale(pool, { deadlineMs: 20_000 });
-});
-afterAll(async () => {
-  await seller.close();
-  await pool.close();
-  await database.drop();
+beforeAll(() => {
+  pool = database.openPool(patientLimits);
+  sale = database.closeLater(batchedSale(pool, { deadlineMs: 20_000 }));
 });
 
 /** The wrong variant. @returns the ids that came back */
@@ -86,7 +75,7 @@ async function sellWhileKeyIsTaken(
     await take(other, eventId, bought.quantity);
     await other.query('BEGIN');
     await insertPurchase(other, eventId, bought);
-    const selling = later(Promise.all(wanted.map((each) => seller.sell(eventId, each))));
+    const selling = later(Promise.all(wanted.map((each) => sale.sell(eventId, each))));
     await untilBlockedBy(database.sql, other.pid);
     await other.query(end);
     const outcomes = await selling;
@@ -116,29 +105,29 @@ test('the sale, having waited at the key, sells if the one who was first gave up
 });
 
 test.each([
-  ['a straight attempt and a careful one', 'careful'],
-  ['two straight attempts', 'straight'],
+  ['an attempt on the fast path and one on the locked path', 'locked'],
+  ['two attempts on the fast path', 'fast'],
 ])('%s of one key at two replicas both wait for the event, never at the key, and one repeats the other', async (_name, path) => {
   const eventId = await newEvent(pool, 10);
-  const another = groupCommitSale(pool, { deadlineMs: 20_000 });
-  // A batch that cannot be granted whole makes the next one of its replica careful.
-  if (path === 'careful') await another.sell(eventId, request(11));
+  const another = batchedSale(pool, { deadlineMs: 20_000 });
+  // A batch that cannot be granted whole sends the next one of its replica down the locked path.
+  if (path === 'locked') await another.sell(eventId, request(11));
   const wanted = [request(2, 'key'), request(2, 'key')] as const;
   const outcomes = await withSessions(database.url, 1, async (holder) => {
     await holder.query('BEGIN');
     await take(holder, eventId, 0);
     const first = later(another.sell(eventId, wanted[0]));
     const blocked = await untilBlockedBy(database.sql, holder.pid);
-    const second = later(seller.sell(eventId, wanted[1]));
+    const second = later(sale.sell(eventId, wanted[1]));
     await untilBlockedBy(database.sql, blocked);
     await holder.query('COMMIT');
     return Promise.all([first, second]);
   });
   // Which of the two comes first is not promised: after an update, those who waited run for the new version of the row.
-  const told = outcomes.map((outcome) => outcome.kind === 'sold' && { replayed: outcome.replayed, id: outcome.purchase.id });
-  const first = told.findIndex((one) => one && !one.replayed);
+  const answers = outcomes.map((outcome) => outcome.kind === 'sold' && { replayed: outcome.replayed, id: outcome.purchase.id });
+  const first = answers.findIndex((one) => one && !one.replayed);
   const { purchaseId: id } = wanted[first === 0 ? 0 : 1];
-  expect(told).toEqual([0, 1].map((index) => ({ replayed: index !== first, id })));
+  expect(answers).toEqual([0, 1].map((index) => ({ replayed: index !== first, id })));
   await another.close();
   await expectConserved(pool, eventId, 2);
 });

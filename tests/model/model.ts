@@ -1,5 +1,5 @@
 /**
- * The model: what a shop that serves one caller after the other, and forgets nothing, would answer. Pure and without
+ * The model: what a server that serves one caller after the other, and forgets nothing, would answer. Pure and without
  * a database. Of operations that ran at once it asks only that some order of them explains all the answers.
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -7,7 +7,7 @@ import type { ReadOutcome } from '../../src/sale/availability.js';
 import type { Outcome, Purchase } from '../../src/sale/types.js';
 
 /** Events are named by their place in the model, so that a history says the same whatever their ids are. */
-export type Operation = { readonly door: number; readonly event: number } & (
+export type Operation = { readonly client: number; readonly event: number } & (
   | { readonly do: 'buy'; readonly quantity: number; readonly key: string | undefined }
   | { readonly do: 'read' }
   | { readonly do: 'look up'; readonly purchaseId: string }

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Balancer, haproxyVersion } from '../../deploy/balancer.js';
 import { freePort } from '../faults/postgres.js';
 import { ReplicaProcess } from '../faults/replicaProcess.js';
-import { httpShop, type Shop } from '../faults/shop.js';
+import { httpClient, type NamedClient } from '../faults/client.js';
 import { Stage } from '../faults/stage.js';
 
 const haproxy = haproxyVersion();
@@ -49,8 +49,8 @@ export class Company {
   }
 
   /** Where buyers go. */
-  get shop(): Shop {
-    return httpShop('balancer', () => this.address);
+  get client(): NamedClient {
+    return httpClient('balancer', () => this.address);
   }
 
   replica(slot: number): ReplicaProcess {
@@ -94,7 +94,7 @@ export class Company {
     return { fromMs, toMs };
   }
 
-  /** SIGTERM; the balancer is not told. @returns how it ended: 0, if everything that was admitted was answered first */
+  /** SIGTERM; the balancer does not learn of it. @returns how it ended: 0, if everything that was admitted was answered first */
   async drain(slot: number): Promise<number | null> {
     const exitCode = await this.replica(slot).drain();
     await this.#forget(slot);

@@ -1,7 +1,7 @@
 /** Clients who look at what is left, again and again, each on a connection of its own; and what they were shown. */
 import { Agent, get } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { StagedEvent } from '../faults/stage.js';
+import type { InsertedEvent } from '../support/events.js';
 
 export interface Look {
   readonly reader: number;
@@ -20,7 +20,7 @@ export class Readers {
 
   constructor(
     private readonly address: string,
-    private readonly choose: () => StagedEvent,
+    private readonly choose: () => InsertedEvent,
   ) {}
 
   start(readers: number, thinkMs: number): this {

@@ -1,7 +1,7 @@
 /** A constant load: buyers and readers go through one small event after the other, each until it is sold out. */
 import { Crowd } from '../faults/crowd.js';
 import { Random, seed } from '../faults/random.js';
-import type { StagedEvent } from '../faults/stage.js';
+import type { InsertedEvent } from '../support/events.js';
 import type { Company, Kill } from './company.js';
 import { type Look, Readers } from './readers.js';
 
@@ -18,22 +18,22 @@ export interface Failure {
 
 export class Sale {
   private constructor(
-    readonly events: readonly StagedEvent[],
+    readonly events: readonly InsertedEvent[],
     readonly crowd: Crowd,
     readonly readers: Readers,
     readonly random: Random,
-    readonly current: () => StagedEvent,
+    readonly current: () => InsertedEvent,
   ) {}
 
   static async open(company: Company, name: string): Promise<Sale> {
     const random = new Random(seed, name);
     const events = await company.stage.makeEvents(Array.from({ length: eventsMax }, () => ({ quota, limit: 4 })));
     const readers: Readers = new Readers(company.address, current);
-    const crowd = new Crowd({ shops: [company.shop], buyers: 24, choose: current, thinkMs: 40, random });
+    const crowd = new Crowd({ clients: [company.client], buyers: 24, choose: current, thinkMs: 40, random });
     let index = 0;
     let looked = 0;
     /** Goes on to the next when somebody was shown that nothing is left. */
-    function current(): StagedEvent {
+    function current(): InsertedEvent {
       for (; looked < readers.looks.length; looked += 1) {
         const { eventId, available } = readers.looks[looked]!;
         if (available === 0 && eventId === events[index]!.id && index < events.length - 1) index += 1;
@@ -60,8 +60,8 @@ export class Sale {
     return [...purchases, ...looks];
   }
 
-  /** Events that were sold until somebody was told that nothing is left. */
-  get soldOut(): StagedEvent[] {
+  /** Events that were sold until an answer said that nothing is left. */
+  get soldOut(): InsertedEvent[] {
     return this.events.slice(0, this.events.indexOf(this.current()));
   }
 }

@@ -9,7 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { byKey } from '../faults/history.js';
 import { seed } from '../faults/random.js';
 import type { ReplicaProcess } from '../faults/replicaProcess.js';
-import { httpShop } from '../faults/shop.js';
+import { httpClient } from '../faults/client.js';
 import { judge } from '../faults/trial.js';
 import { type Answer, send } from '../support/client.js';
 import { Company, testWithHaproxy } from './company.js';
@@ -21,15 +21,15 @@ afterEach(() => company.close());
 
 const ready = (replica: ReplicaProcess): Promise<Answer> => send(`${replica.operationsAddress!}/readyz`);
 
-/** Every so many keys that were acknowledged, asked again there: the same purchase each. */
+/** A share of the keys that were acknowledged, asked again there: the same purchase each. */
 async function expectKnown(sale: Sale, replica: ReplicaProcess, every = 50): Promise<void> {
-  const shop = httpShop(replica.name, () => replica.address);
+  const client = httpClient(replica.name, () => replica.address);
   const bought = [...byKey(sale.crowd.attempts).values()].filter(({ standing }) => standing === 'acknowledged');
   const asked = bought.filter((_, index) => index % every === 0);
   expect(asked.length).toBeGreaterThan(5);
   for (const { eventId, quantity, key, attempts } of asked) {
-    const told = attempts.find(({ answer }) => answer.kind === 'sold')?.answer;
-    expect(await shop.buy(eventId, quantity, key)).toEqual(told);
+    const acknowledged = attempts.find(({ answer }) => answer.kind === 'sold')?.answer;
+    expect(await client.buy(eventId, quantity, key)).toEqual(acknowledged);
   }
 }
 

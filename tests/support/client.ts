@@ -1,3 +1,5 @@
+import { Agent, request } from 'node:http';
+import { text as readText } from 'node:stream/consumers';
 import { adminToken } from './replica.js';
 
 export interface Answer {
@@ -7,11 +9,36 @@ export interface Answer {
   readonly body: Record<string, unknown> & { readonly id: string; readonly code: string; readonly tickets: readonly { id: string }[] };
 }
 
-/** Sends a request as a browser would and reads the answer as JSON. */
-export async function send(url: string, options: RequestInit = {}): Promise<Answer> {
-  const response = await fetch(url, options);
-  const text = await response.text();
-  return { status: response.status, headers: response.headers, body: (text === '' ? {} : JSON.parse(text)) as Answer['body'] };
+/** A connection for every request that is under way. Node's fetch costs half as much processor time again, and a crowd of
+ * thousands in one process waits for that. */
+const agent = new Agent({ keepAlive: true });
+
+/** One replica, or something in place of it, as its callers see it. The kinds of tests differ in what they look at in an answer. */
+export interface Client<A> {
+  buy(eventId: string, quantity: number, key?: string): Promise<A>;
+}
+
+export interface Sending {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** Sends a request and reads the answer as JSON. */
+export function send(url: string, { method = 'GET', headers = {}, body }: Sending = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { agent, method, headers }, (response) => {
+      readText(response).then((text) => {
+        resolve({
+          status: response.statusCode!,
+          headers: new Headers(response.headers as Record<string, string>),
+          body: (text === '' ? {} : JSON.parse(text)) as Answer['body'],
+        });
+      }, reject);
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
 }
 
 const asJson = { 'Content-Type': 'application/json' };

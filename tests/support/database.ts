@@ -1,5 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach } from '@jest/globals';
 import pg from 'pg';
+import type { ConnectionGroup, Pool, PoolLimits } from '../../src/db/client.js';
+import { openTestPool } from './pool.js';
+import { type Replica, startReplica } from './replica.js';
 
 /** A database of one test file's own, copied from the migrated template. */
 export interface TestDatabase {
@@ -8,6 +12,76 @@ export interface TestDatabase {
   readonly sql: pg.Pool;
   /** Fails if a connection of the code under test is still open. */
   drop(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** Without a schema: the test migrates it. */
+  readonly empty?: boolean;
+  /** Of an empty one: its texts sort by this locale unless a column has a collation of its own. */
+  readonly icuLocale?: string;
+}
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+/** The database of a test file. What is opened in a test is closed after that test, everything else at the end of the file. */
+export interface FileDatabase extends Pick<TestDatabase, 'url' | 'sql'> {
+  openPool(limits?: Partial<PoolLimits>, group?: ConnectionGroup): Pool;
+  /** @param env settings beside the address of the database */
+  startReplica(env?: Record<string, string>): Promise<Replica>;
+  /** Closes it later, the last opened first, also when the test fails: a connection that is left open keeps the worker alive. */
+  closeLater<T extends Closable>(resource: T): T;
+}
+
+/** To be called at the top of a test file, before its own hooks: creates its database before the first test and drops it after the last. */
+export function useDatabase(options: DatabaseOptions = {}): FileDatabase {
+  let created: TestDatabase | undefined;
+  const ofFile: Closable[] = [];
+  const ofTest: Closable[] = [];
+  let inTest = false;
+  beforeAll(async () => {
+    created = await createTestDatabase(options);
+  });
+  beforeEach(() => {
+    inTest = true;
+  });
+  afterEach(async () => {
+    inTest = false;
+    await closeAll(ofTest);
+  });
+  afterAll(async () => {
+    try {
+      await closeAll(ofFile);
+    } finally {
+      await created?.drop();
+    }
+  });
+
+  const database = () => {
+    if (created === undefined) throw new Error('the database is created before the first test of the file, not while it is loaded');
+    return created;
+  };
+  const closeLater = <T extends Closable>(resource: T): T => {
+    (inTest ? ofTest : ofFile).push(resource);
+    return resource;
+  };
+  return {
+    get url() {
+      return database().url;
+    },
+    get sql() {
+      return database().sql;
+    },
+    openPool: (limits, group) => closeLater(openTestPool(database().url, limits, group)),
+    startReplica: async (env) => closeLater(await startReplica(database().url, env)),
+    closeLater,
+  };
+}
+
+/** A sale is closed before the pool that it was opened with. */
+async function closeAll(resources: Closable[]): Promise<void> {
+  for (const resource of resources.splice(0).reverse()) await resource.close();
 }
 
 function templateUrl(): URL {
@@ -28,11 +102,8 @@ async function onServer<T>(work: (client: pg.Client) => Promise<T>): Promise<T> 
   }
 }
 
-/** @param options `empty`: without a schema, to be migrated by the test; `icuLocale`: of an empty one, whose texts sort by it unless told otherwise */
-export async function createTestDatabase({
-  empty = false,
-  icuLocale,
-}: { empty?: boolean; icuLocale?: string } = {}): Promise<TestDatabase> {
+/** For a test that needs a database beside that of its file, and drops it itself. */
+export async function createTestDatabase({ empty = false, icuLocale }: DatabaseOptions = {}): Promise<TestDatabase> {
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   const template = empty ? 'template0' : templateUrl().pathname.slice(1);
   const locale = icuLocale === undefined ? '' : `LOCALE_PROVIDER icu ICU_LOCALE '${icuLocale}'`;

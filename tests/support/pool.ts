@@ -12,7 +12,16 @@ export const defaultLimits: PoolLimits = {
   connectionAgeMaxMs: 60_000,
 };
 
-/** A pool with the default limits, except as told. */
+/** A pool with the default limits, except those given. */
 export function openTestPool(url: string, limits: Partial<PoolLimits> = {}, group?: ConnectionGroup): Pool {
   return openPool(url, 'onsale under test', { ...defaultLimits, ...limits }, group);
 }
+
+/** Longer than any wait that a test arranges, so that a session is blocked for as long as the test wants. */
+export const patientLimits = {
+  connectTimeoutMs: 15_000,
+  lockTimeoutMs: 15_000,
+  statementTimeoutMs: 16_000,
+  transactionTimeoutMs: 17_000,
+  clientDeadlineMs: 18_000,
+};

@@ -66,7 +66,7 @@ export async function embeddedUrl(dataDir: string, database = 'postgres'): Promi
   return `postgresql://onsale:${password}@127.0.0.1:${String(port)}/${database}`;
 }
 
-/** The command lines of every process that was told of the directory: initdb, Postgres, pg_ctl. */
+/** The command lines of every process that was started for the directory: initdb, Postgres, pg_ctl. */
 export function processesOf(dataDir: string): string[] {
   return commands().filter((command) => command.includes(dataDir));
 }

@@ -10,7 +10,7 @@ import { auditEvent, isConserved } from '../../src/sql/auditEvent.js';
 import { createEvent } from '../../src/sql/createEvent.js';
 
 /** Anything that sells: the sale itself, the plain reference, the one that must oversell. */
-export interface Seller {
+export interface AnySale {
   sell(eventId: string, request: PurchaseRequest, isGone?: () => boolean): Promise<Outcome>;
   close(): Promise<void>;
 }
@@ -22,7 +22,7 @@ export const silent = { outcome: nothing, refused: nothing, began: nothing, ende
 const madeEvents = new Map<string, Rules>();
 
 /** A sale that knows the rules of each event as they were when it was made. */
-export function groupCommitSale(pool: Pool, limits: Partial<SaleLimits> = {}, observer: Partial<SaleObserver> = {}): Seller {
+export function batchedSale(pool: Pool, limits: Partial<SaleLimits> = {}, observer: Partial<SaleObserver> = {}): AnySale {
   const defaults = { inProgressMax: 20_000, inProgressPerKeyMax: 10_000, inProgressPerKeyMin: 2_000, queueWaitMs: 400, deadlineMs: 5_000 };
   const batches = { batchRequestsMax: 500, batchTicketsMax: 5_000, connectionsMax: 6 };
   const events = new EventRegistry();

@@ -1,5 +1,5 @@
 /**
- * Goal: the line is bounded, in total and per key, and nobody waits past the deadline.
+ * Goal: the queue is bounded, in total and per key, and nobody waits past the deadline.
  * Method: work that the test ends itself, and Jest's clock for the deadline.
  */
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';

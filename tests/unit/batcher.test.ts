@@ -139,22 +139,22 @@ describe('a fault', () => {
 describe('a large batch', () => {
   test('is delivered in slices, one in each turn of the event loop, in order, while the next one runs', async () => {
     const { queue, running } = controlled({ batchSizeMax: 1_000 });
-    const told: number[] = [];
-    for (let request = 0; request < 200; request += 1) void queue.submit('a', request).then((result) => told.push(result));
+    const results: number[] = [];
+    for (let request = 0; request < 200; request += 1) void queue.submit('a', request).then((result) => results.push(result));
     await settled();
     void queue.submit('a', 200).catch(() => undefined);
     running[0]!.succeed();
     const slices: number[] = [];
     let turns = 0;
-    while (told.length < 200 && (turns += 1) <= 200) {
-      const before = told.length;
+    while (results.length < 200 && (turns += 1) <= 200) {
+      const before = results.length;
       await settled();
-      if (told.length > before) slices.push(told.length - before);
+      if (results.length > before) slices.push(results.length - before);
       expect(running).toHaveLength(2);
     }
     expect(slices.length).toBeGreaterThan(1);
     expect(Math.max(...slices)).toBeLessThan(100);
-    expect(told).toEqual(Array.from({ length: 200 }, (_, request) => request * 10));
+    expect(results).toEqual(Array.from({ length: 200 }, (_, request) => request * 10));
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * Goal: look-ups are bounded in number and in time, and only so many are served at once.
+ * Goal: look-ups are bounded in number and in time, and only a fixed number is served at once.
  * Method: handlers that the test ends itself, and Jest's clock.
  */
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';

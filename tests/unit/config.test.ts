@@ -31,7 +31,7 @@ test.each([
   expect(() => readConfig(env)).toThrow(new ConfigError(sentence));
 });
 
-test('probes and metrics are on PORT unless told, and both ports may be free ones', () => {
+test('probes and metrics are on PORT unless set otherwise, and both ports may be free ones', () => {
   expect(readConfig({}).OPERATIONS_PORT).toBeUndefined();
   expect(readConfig({ PORT: '0', OPERATIONS_PORT: '0' })).toMatchObject({ PORT: 0, OPERATIONS_PORT: 0 });
 });

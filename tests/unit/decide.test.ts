@@ -30,7 +30,7 @@ describe('what is available', () => {
     expect(decisions).toEqual([{ kind: 'grant' }, { kind: 'insufficient-availability', available: 1 }, { kind: 'grant' }]);
   });
 
-  test('is not touched by a request over the limit, which is told the limit even when nothing is left', () => {
+  test('is not touched by a request over the limit, which is refused for the limit even when nothing is left', () => {
     const refusal = { kind: 'purchase-limit-exceeded', maxPurchaseLimit: 4 };
     expect(decide(event(4, 4), [], [ask(5), ask(4), ask(5)])).toEqual([refusal, { kind: 'grant' }, refusal]);
   });
@@ -62,7 +62,7 @@ describe('a key', () => {
   });
 });
 
-test('an attempt that is made again recalls its own purchases and grants nothing twice', () => {
+test('a repeated attempt returns its own existing purchases and grants nothing twice', () => {
   const first = ask(2, 'key');
   const second = ask(1);
   const decisions = decide(event(0), [bought(first), bought(second)], [first, second, ask(2, 'key'), ask(1)]);

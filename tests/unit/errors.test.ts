@@ -1,4 +1,4 @@
-/** Goal: a lost database is never told as "nothing happened" to a write that may have. Method: the handler, given faults. */
+/** Goal: a lost database is never reported as "nothing happened" to a write that may have. Method: the handler, given faults. */
 import { expect, test } from '@jest/globals';
 import express from 'express';
 import { pino } from 'pino';
@@ -22,7 +22,7 @@ test.each([
   ['post', lost, 503, 'outcome-unknown'],
   ['patch', lost, 503, 'outcome-unknown'],
   ['post', notSent, 503, 'overloaded'],
-  ['get', new Error('a mistake of ours'), 500, 'internal-error'],
+  ['get', new Error('a bug in this service'), 500, 'internal-error'],
 ] as const)('%s with %s is answered %i %s', async (method, fault, status, code) => {
   const answer = await request(appThatThrows(fault))[method]('/');
   expect(answer.status).toBe(status);

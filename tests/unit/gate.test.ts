@@ -43,7 +43,7 @@ test('a connection may have four requests without an answer; with the fifth it i
   }
 });
 
-test('refusals wait for their turn, and who hangs up waits no longer', async () => {
+test('refusals wait for their turn, and a client that hangs up waits no longer', async () => {
   const oneInHundredSeconds = 0.01;
   const gate = closedGate(oneInHundredSeconds);
   const server = createServer(gate.listener);
@@ -71,7 +71,7 @@ test('refusals wait for their turn, and who hangs up waits no longer', async () 
   }
 });
 
-test('refusals that were not needed are saved up for a second, and not so many are told at once that the turn is long', () => {
+test('refusals that were not needed are saved up for a second, and few enough are sent at once for a short turn', () => {
   jest.useFakeTimers();
   try {
     const gate = closedGate(300);

@@ -18,7 +18,7 @@ const open = (purchaseId = 'id', isGone?: () => boolean) =>
   new PurchaseInProgress({ purchaseId, quantity: 1, idempotency: null }, { deadlineMs, retryAfterSeconds: () => 2 }, isGone);
 
 describe('a queued request', () => {
-  test('may begin while four fifths of its time are left, and if somebody is there to be told', () => {
+  test('may begin while four fifths of its time are left, and if somebody is there for the answer', () => {
     const queued = open();
     jest.advanceTimersByTime(deadlineMs * 0.79);
     expect(queued.mayBegin('not committed')).toBe(true);
@@ -77,15 +77,16 @@ describe('a request in an attempt', () => {
 
 describe('an attempt', () => {
   test('carries what may begin when it begins, reports it once, and answers for all of its batch in order', () => {
-    const told: number[] = [];
+    const slices: number[] = [];
     const batch = [open('a'), open('b', () => true), open('c')];
-    const attempt = new Attempt('event', batch, 'not committed', false, (carried) => told.push(carried.length));
+    const attempt = new Attempt('event', batch, 'not committed', false, (carried) => slices.push(carried.length));
     expect(attempt.begin().map(({ purchaseId }) => purchaseId)).toEqual(['a', 'c']);
     attempt.end('not committed');
     expect(attempt.begin()).toHaveLength(2);
-    expect(told).toEqual([2]);
+    expect(slices).toEqual([2]);
     const answers = attempt.answers([{ kind: 'sold-out' }, { kind: 'event-not-found' }]);
     expect(answers.map(({ kind }) => kind)).toEqual(['sold-out', 'overloaded', 'event-not-found']);
+    expect(batch.map(({ state }) => state)).toEqual(['answered', 'answered', 'answered']);
   });
 
   test('carries only what the one in doubt before it carried', () => {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { createMetrics } from '../../src/observability/metrics.js';
 
-test('those who ask together share a rendering, and each gets one that began after he asked', async () => {
+test('requests that come together share a rendering, and each gets one that began after it came', async () => {
   const metrics = createMetrics(() => undefined);
   let [value, renderings] = [1, 0];
   metrics.gauge('watched', 'A value that changes', () => {

@@ -4,7 +4,7 @@ import { singleFlight } from '../../src/concurrency/singleFlight.js';
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test('a semaphore runs so many jobs at once, the others in order, and passes on what they throw', async () => {
+test('a semaphore runs that many jobs at once, the others in order, and passes on what they throw', async () => {
   const inTurn = semaphore(2);
   const started: number[] = [];
   const ends: (() => void)[] = [];

@@ -1,5 +1,5 @@
 /**
- * Goal: the estimate of a line is what is served while somebody waits, and the bound of the line follows it.
+ * Goal: the estimated throughput is what is served while requests wait, and the bound of the queue follows it.
  * Method: Jest's clock, and work that takes as long as the test says.
  */
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';

@@ -3,98 +3,98 @@
  * single replica may overlook, and which random histories must not.
  */
 import type { Pool } from '../../src/db/client.js';
-import type { Door } from './doors.js';
+import type { ModelClient } from './clients.js';
 import type { Answer } from './model.js';
 
-/** @returns the door with its defect; what it remembers, each replica remembers for itself */
-type Break = (door: Door, pool: Pool) => Door;
+/** @returns the client with its defect; what it remembers, each replica remembers for itself */
+type Break = (client: ModelClient, pool: Pool) => ModelClient;
 
 const isRefused = ({ kind }: Answer) => kind === 'sold-out' || kind === 'insufficient-availability' || kind === 'purchase-limit-exceeded';
 
-export const brokenDoors: Readonly<Record<string, Break>> = {
-  'keeps its keys in the process': (door) => {
+export const brokenClients: Readonly<Record<string, Break>> = {
+  'keeps its keys in the process': (client) => {
     const bought = new Map<string, { readonly quantity: number; readonly answer: Promise<Answer> }>();
     const nothing: Answer = { kind: 'sold-out' };
     return {
-      ...door,
+      ...client,
       buy: async (eventId, quantity, key) => {
-        if (key === undefined) return door.buy(eventId, quantity, key);
+        if (key === undefined) return client.buy(eventId, quantity, key);
         const name = `${eventId} ${key}`;
         const earlier = bought.get(name);
         const answered = (await earlier?.answer) ?? nothing;
         if (earlier && answered.kind === 'sold') {
           return quantity === earlier.quantity ? { ...answered, replayed: true } : { kind: 'idempotency-key-reused' };
         }
-        const answer = door.buy(eventId, quantity, undefined);
+        const answer = client.buy(eventId, quantity, undefined);
         bought.set(name, { quantity, answer });
         return answer;
       },
     };
   },
 
-  'remembers refusals': (door) => {
+  'remembers refusals': (client) => {
     const refused = new Map<string, Answer>();
     return {
-      ...door,
+      ...client,
       buy: async (eventId, quantity, key) => {
         const name = `${eventId} ${String(key)} ${String(quantity)}`;
-        const answer = refused.get(name) ?? (await door.buy(eventId, quantity, key));
+        const answer = refused.get(name) ?? (await client.buy(eventId, quantity, key));
         if (key !== undefined && isRefused(answer)) refused.set(name, answer);
         return answer;
       },
     };
   },
 
-  'shows again what it has seen until it sells': (door) => {
+  'shows again what it has seen until it sells': (client) => {
     const seen = new Map<string, Answer>();
     return {
-      ...door,
+      ...client,
       read: async (eventId) => {
-        const answer = seen.get(eventId) ?? (await door.read(eventId));
+        const answer = seen.get(eventId) ?? (await client.read(eventId));
         seen.set(eventId, answer);
         return answer;
       },
       buy: (eventId, quantity, key) => {
         seen.delete(eventId);
-        return door.buy(eventId, quantity, key);
+        return client.buy(eventId, quantity, key);
       },
     };
   },
 
-  'learns of a new limit only by setting it': (door) => {
+  'learns of a new limit only by setting it': (client) => {
     const limits = new Map<string, number>();
     return {
-      ...door,
+      ...client,
       limit: (eventId, limit) => {
         limits.set(eventId, limit);
-        return door.limit(eventId, limit);
+        return client.limit(eventId, limit);
       },
       buy: async (eventId, quantity, key) => {
         const limit = limits.get(eventId) ?? Infinity;
-        const answer = await door.buy(eventId, quantity, key);
+        const answer = await client.buy(eventId, quantity, key);
         const isOver = quantity > limit && answer.kind === 'sold' && !answer.replayed;
         return isOver ? { kind: 'purchase-limit-exceeded', maxPurchaseLimit: limit } : answer;
       },
     };
   },
 
-  'calls sold out what is not enough': (door) => ({
-    ...door,
+  'calls sold out what is not enough': (client) => ({
+    ...client,
     buy: async (eventId, quantity, key) => {
-      const answer = await door.buy(eventId, quantity, key);
+      const answer = await client.buy(eventId, quantity, key);
       return answer.kind === 'insufficient-availability' ? { kind: 'sold-out' } : answer;
     },
   }),
 
-  'does not say that it repeats itself': (door) => ({
-    ...door,
+  'does not say that it repeats itself': (client) => ({
+    ...client,
     buy: async (eventId, quantity, key) => {
-      const answer = await door.buy(eventId, quantity, key);
+      const answer = await client.buy(eventId, quantity, key);
       return answer.kind === 'sold' ? { ...answer, replayed: false } : answer;
     },
   }),
 
-  'serves the last first': (door) => {
+  'serves the last first': (client) => {
     let waiting: (() => void)[] = [];
     const turn = () =>
       new Promise<void>((resolve) => {
@@ -107,13 +107,13 @@ export const brokenDoors: Readonly<Record<string, Break>> = {
         }
         waiting.push(resolve);
       });
-    return { ...door, buy: (eventId, quantity, key) => turn().then(() => door.buy(eventId, quantity, key)) };
+    return { ...client, buy: (eventId, quantity, key) => turn().then(() => client.buy(eventId, quantity, key)) };
   },
 
-  'loses a purchase of three after its answer': (door, pool) => ({
-    ...door,
+  'loses a purchase of three after its answer': (client, pool) => ({
+    ...client,
     buy: async (eventId, quantity, key) => {
-      const answer = await door.buy(eventId, quantity, key);
+      const answer = await client.buy(eventId, quantity, key);
       if (answer.kind === 'sold' && quantity === 3) {
         await pool.prisma.purchase.deleteMany({ where: { eventId, id: answer.purchase.id } });
       }
@@ -121,10 +121,10 @@ export const brokenDoors: Readonly<Record<string, Break>> = {
     },
   }),
 
-  'issues a ticket too few for a purchase of three': (door, pool) => ({
-    ...door,
+  'issues a ticket too few for a purchase of three': (client, pool) => ({
+    ...client,
     buy: async (eventId, quantity, key) => {
-      const answer = await door.buy(eventId, quantity, key);
+      const answer = await client.buy(eventId, quantity, key);
       if (answer.kind === 'sold' && quantity === 3) {
         await pool.prisma.ticket.deleteMany({ where: { eventId, purchaseId: answer.purchase.id, id: answer.purchase.ticketIds[2]! } });
       }
@@ -132,11 +132,11 @@ export const brokenDoors: Readonly<Record<string, Break>> = {
     },
   }),
 
-  'shows a purchase under any event': (door, pool) => ({
-    ...door,
+  'shows a purchase under any event': (client, pool) => ({
+    ...client,
     lookUp: async (eventId, purchaseId) => {
       const found = await pool.prisma.purchase.findFirst({ where: { id: purchaseId } });
-      return door.lookUp(found?.eventId ?? eventId, purchaseId);
+      return client.lookUp(found?.eventId ?? eventId, purchaseId);
     },
   }),
 };

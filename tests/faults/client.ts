@@ -1,9 +1,10 @@
 /** One attempt to buy over HTTP, on a connection that shows exactly how it ended. */
 import { Agent, type IncomingMessage, request } from 'node:http';
+import type { Client } from '../support/client.js';
 import type { Answer } from './history.js';
 
-/** Where one can buy: a replica, or the careless sale of a negative control. */
-export interface Shop {
+/** A client of a replica, or of the careless sale of a negative control. */
+export interface NamedClient extends Client<Answer> {
   readonly name: string;
   /** @param hangUpAfterMs the buyer goes away then, without waiting for the answer */
   buy(eventId: string, quantity: number, key: string, hangUpAfterMs?: number): Promise<Answer>;
@@ -19,7 +20,7 @@ interface PurchaseBody {
 }
 
 /** @param address asked anew for each attempt, because a replica that is started again listens elsewhere */
-export function httpShop(name: string, address: () => string | undefined): Shop {
+export function httpClient(name: string, address: () => string | undefined): NamedClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 256 });
   return {
     name,

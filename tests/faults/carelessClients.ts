@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import type { Answer } from './history.js';
-import type { Shop } from './shop.js';
+import type { NamedClient } from './client.js';
 
 interface Wish {
   readonly eventId: string;
@@ -72,7 +72,7 @@ async function sellPlainly(url: string, wish: Wish): Promise<Answer> {
 }
 
 /** Believes whatever pg calls a success: also a wait for the standby that was cancelled. */
-export function believing(url: string): Shop {
+export function believing(url: string): NamedClient {
   return {
     name: 'believing',
     buy: (eventId, quantity, key) =>
@@ -81,7 +81,7 @@ export function believing(url: string): Shop {
 }
 
 /** Answers as soon as the statements are through, and commits afterwards. */
-export function hasty(url: string): Shop {
+export function hasty(url: string): NamedClient {
   return {
     name: 'hasty',
     buy: (eventId, quantity, key) =>
@@ -96,7 +96,7 @@ export function hasty(url: string): Shop {
 }
 
 /** Takes a lost connection for a failure, and says so. */
-export function despairing(url: string): Shop {
+export function despairing(url: string): NamedClient {
   return {
     name: 'despairing',
     buy: (eventId, quantity, key) => sellPlainly(url, place(eventId, quantity, key)).catch(() => nothingHappened),
@@ -104,7 +104,7 @@ export function despairing(url: string): Shop {
 }
 
 /** Takes a lost connection for a failure, and sells again, as something new. */
-export function stubborn(url: string): Shop {
+export function stubborn(url: string): NamedClient {
   return {
     name: 'stubborn',
     buy: (eventId, quantity, key) =>
@@ -115,7 +115,7 @@ export function stubborn(url: string): Shop {
 }
 
 /** After a lost connection it looks whether the purchase is there, but does not take the lock; what is not there, it thinks, never will be. */
-export function peeking(url: string): Shop {
+export function peeking(url: string): NamedClient {
   return {
     name: 'peeking',
     buy: async (eventId, quantity, key) => {
@@ -133,7 +133,7 @@ export function peeking(url: string): Shop {
 }
 
 /** Counts what is left in its own memory, to spare the database. */
-export function remembering(url: string, quota: number): Shop {
+export function remembering(url: string, quota: number): NamedClient {
   let left = quota;
   return {
     name: 'remembering',
@@ -146,7 +146,7 @@ export function remembering(url: string, quota: number): Shop {
 }
 
 /** Reads what is left and writes what will be left, with nothing between the two to keep others out. */
-export function unlocked(url: string): Shop {
+export function unlocked(url: string): NamedClient {
   return {
     name: 'unlocked',
     buy: (eventId, quantity, key) =>

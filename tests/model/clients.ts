@@ -1,6 +1,6 @@
 /**
- * A door is one replica as its callers see it: what the model has an opinion about, and no more. There are two kinds, with
- * and without HTTP, and histories are played on several doors of one database.
+ * Clients of one replica each, with and without HTTP. Their answers hold what the model predicts and nothing else, and a
+ * history is played on several clients of one database.
  */
 import type { Pool } from '../../src/db/client.js';
 import { createAvailability } from '../../src/sale/availability.js';
@@ -8,48 +8,47 @@ import type { Outcome, Purchase } from '../../src/sale/types.js';
 import type { EventRow } from '../../src/sql/eventColumns.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
-import { type Answer as HttpAnswer, buy, changeLimit, send } from '../support/client.js';
-import { request, type Seller } from '../support/sales.js';
+import { type Answer as HttpAnswer, buy, changeLimit, type Client, send } from '../support/client.js';
+import { request, type AnySale } from '../support/sales.js';
 import { type Answer, type Model, type Operation, type Precedes } from './model.js';
 
-export interface Door {
-  buy(eventId: string, quantity: number, key: string | undefined): Promise<Answer>;
+export interface ModelClient extends Client<Answer> {
   read(eventId: string): Promise<Answer>;
   lookUp(eventId: string, purchaseId: string): Promise<Answer>;
   limit(eventId: string, limit: number): Promise<Answer>;
 }
 
 /** Plays one operation; whatever is thrown is an answer too, and a wrong one. */
-export async function play(doors: readonly Door[], model: Model, operation: Operation): Promise<Answer> {
-  const [door, eventId] = [doors[operation.door]!, model.events[operation.event]!.id];
+export async function play(clients: readonly ModelClient[], model: Model, operation: Operation): Promise<Answer> {
+  const [client, eventId] = [clients[operation.client]!, model.events[operation.event]!.id];
   try {
     switch (operation.do) {
       case 'buy':
-        return await door.buy(eventId, operation.quantity, operation.key);
+        return await client.buy(eventId, operation.quantity, operation.key);
       case 'read':
-        return await door.read(eventId);
+        return await client.read(eventId);
       case 'look up':
-        return await door.lookUp(eventId, operation.purchaseId);
+        return await client.lookUp(eventId, operation.purchaseId);
       case 'limit':
-        return await door.limit(eventId, operation.limit);
+        return await client.limit(eventId, operation.limit);
     }
   } catch (error) {
     return { kind: 'fault', error: String(error instanceof Error ? (error.cause ?? error) : error) };
   }
 }
 
-/** Without HTTP, what is sent first arrives first; and one door serves the buyers of an event as they come. */
+/** Without HTTP, what is sent first arrives first; and one replica serves the buyers of an event in the order of their requests. */
 export const firstComeFirstServed: Precedes = (first, second) =>
-  first.do === 'buy' && second.do === 'buy' && first.door === second.door && first.event === second.event;
+  first.do === 'buy' && second.do === 'buy' && first.client === second.client && first.event === second.event;
 
-/** @param pool for reads and the admin; the seller has its own */
-export function saleDoor(pool: Pool, seller: Seller): Door {
-  const bounds = { inProgressMax: 1_000, inProgressPerKeyMax: 1_000, inProgressPerKeyMin: 1_000, queueWaitMs: 400, deadlineMs: 5_000 };
+/** @param pool for reads and the admin; the sale has its own */
+export function saleClient(pool: Pool, sale: AnySale): ModelClient {
+  const bounds = { inProgressMax: 1_000, inProgressPerKeyMax: 1_000, inProgressPerKeyMin: 1_000, queueWaitMs: 20_000, deadlineMs: 20_000 };
   const availability = createAvailability(pool, { ...bounds, queriesInFlightMax: 1, batchReadsMax: 500 }, () => undefined);
   const shown = ({ available, maxPurchaseLimit }: EventRow): Answer => ({ kind: 'event', available, limit: maxPurchaseLimit });
   return {
     buy: async (eventId, quantity, key) => {
-      const outcome = await seller.sell(eventId, request(quantity, key));
+      const outcome = await sale.sell(eventId, request(quantity, key));
       return outcome.kind === 'sold' ? { ...outcome, purchase: plainly(outcome.purchase) } : outcome;
     },
     read: async (eventId) => {
@@ -67,12 +66,12 @@ export function saleDoor(pool: Pool, seller: Seller): Door {
   };
 }
 
-/** A seller may know more of a purchase than it has to say. */
+/** A sale may know more of a purchase than it has to say. */
 function plainly({ id, eventId, quantity, createdAt, ticketIds }: Purchase): Purchase {
   return { id, eventId, quantity, createdAt, ticketIds };
 }
 
-export function httpDoor(address: string): Door {
+export function httpClient(address: string): ModelClient {
   const events = `${address}/events`;
   return {
     buy: async (eventId, quantity, key) => {

@@ -1,0 +1,56 @@
+/**
+ * Goal: each path hands a batch on when what it supposed does not hold, and has done nothing to it then.
+ * Method: one attempt on the path, by itself, against each supposition. (Rules that have changed: interleavings/changedRules.)
+ */
+import { beforeAll, expect, test } from '@jest/globals';
+import type { Pool } from '../../src/db/client.js';
+import { sellFast } from '../../src/sale/fastPath.js';
+import { refuseBySnapshot } from '../../src/sale/snapshotPath.js';
+import { useDatabase } from '../support/database.js';
+import { attemptFast, expectConserved, newEvent, request } from '../support/sales.js';
+
+const database = useDatabase();
+let pool: Pool;
+
+beforeAll(() => {
+  pool = database.openPool();
+});
+
+const rules = { revision: 1, maxPurchaseLimit: 10 };
+
+test.each([
+  ['the statement for one event', false],
+  ['the statement that leaves known keys out', true],
+])('%s does nothing if less is available than the batch takes, and raises no error', async (_name, expectsReplays) => {
+  const eventId = await newEvent(pool, 5);
+  const batch = { eventId, requests: [request(3), request(3)], rules, expectsReplays };
+  await expect(sellFast(pool, [batch])).resolves.toEqual([undefined]);
+  await expectConserved(pool, eventId, 0);
+});
+
+test('the fast path sells to no request whose key is known, and to all others', async () => {
+  const eventId = await newEvent(pool, 10);
+  const bought = request(2, 'known');
+  await attemptFast(pool, eventId, [bought]);
+  const outcomes = await attemptFast(pool, eventId, [request(2, 'known'), request(1), request(3, 'known')]);
+  expect(outcomes).toMatchObject([
+    { kind: 'sold', replayed: true, purchase: { id: bought.purchaseId } },
+    { kind: 'sold', replayed: false },
+    { kind: 'idempotency-key-reused' },
+  ]);
+  await expectConserved(pool, eventId, 3);
+});
+
+test('a snapshot refuses a batch if nobody in it can be granted, and none if anybody can or a key is known', async () => {
+  const eventId = await newEvent(pool, 2, 2);
+  const refusals = (...requests: ReturnType<typeof request>[]) => refuseBySnapshot(pool, eventId, requests);
+  await expect(refusals(request(3), request(4))).resolves.toMatchObject([{ kind: 'purchase-limit-exceeded' }, {}]);
+  await expect(refusals(request(3), request(1))).resolves.toBeUndefined();
+  await attemptFast(pool, eventId, [request(2, 'known')]);
+  await expect(refusals(request(1), request(3, 'unknown'))).resolves.toMatchObject([
+    { kind: 'sold-out' },
+    { kind: 'purchase-limit-exceeded' },
+  ]);
+  await expect(refusals(request(1), request(2, 'known'))).resolves.toBeUndefined();
+  await expectConserved(pool, eventId, 2);
+});
