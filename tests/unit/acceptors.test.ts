@@ -13,7 +13,7 @@ let server: Server;
 let clients: Worker | undefined;
 
 beforeEach(async () => {
-  server = createServer((socket) => socket.on('error', () => undefined));
+  server = createServer((socket) => socket.on('error', () => undefined).resume()); // a socket that is not read does not see its client go
   await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 256 }, resolve));
 });
 
