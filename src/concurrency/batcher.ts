@@ -14,7 +14,7 @@ const deliveredOverTurns = 32;
 
 export interface BatcherOptions<K, Q, R> {
   /** Serves a batch and returns one result per request, in order. If it rejects, every request of the batch rejects. */
-  readonly run: (key: K, batch: readonly Q[]) => Promise<readonly R[]>;
+  readonly run: (key: K, batch: readonly Q[]) => Promise<readonly (R | Promise<R>)[]>;
   /** Called when a request is about to enter a batch. If it returns a result, the request is answered with it and enters no batch. */
   readonly expired?: (request: Q) => R | undefined;
   /** The weight of a request, counted towards `batchWeightMax`; 1 by default. A single request always fits. */
@@ -27,7 +27,7 @@ export interface BatcherOptions<K, Q, R> {
 
 interface Waiting<Q, R> {
   readonly request: Q;
-  readonly resolve: (result: R) => void;
+  readonly resolve: (result: R | Promise<R>) => void;
   readonly reject: (fault: unknown) => void;
 }
 
@@ -156,7 +156,7 @@ export class Batcher<K, Q, R> {
         throw new Error(`a batch of ${String(batch.length)} came back with ${String(results.length)} results`);
       }
       return (waiting, index) => {
-        waiting.resolve(results[index] as R);
+        waiting.resolve(results[index] as R | Promise<R>);
       };
     } catch (fault) {
       return (waiting) => {

@@ -34,35 +34,28 @@ const everyEvent = 'every event';
 /** @param onRefused called for each read that is refused */
 export function createAvailability(pool: Pool, limits: AvailabilityLimits, onRefused: () => void): Availability {
   const admission = new Admission<string>(limits);
-  const readBy = (query: typeof readEvents, queriesMax: number) =>
+  const readBy = (query: typeof readEvents, queriesMax: number, notFound: (eventId: string) => ReadOutcome | Promise<ReadOutcome>) =>
     new Batcher<string, string, ReadOutcome>({
       run: async (_key, eventIds) => {
         const events = await query(pool.prisma, [...new Set(eventIds)]);
-        const byId = new Map(events.map((event) => [event.id, event]));
-        return eventIds.map((id) => {
-          const event = byId.get(id);
-          return event ? { kind: 'found', event } : { kind: 'event-not-found' };
-        });
+        const found = new Map<string, ReadOutcome>(events.map((event) => [event.id, { kind: 'found', event }]));
+        return eventIds.map((id) => found.get(id) ?? notFound(id));
       },
       batchSizeMax: limits.batchReadsMax,
       runningPerKeyMax: queriesMax,
     });
-  const queue = readBy(readEventsUnfenced, limits.queriesInFlightMax);
-  const missing = readBy(readEvents, 1);
-
-  async function lookUp(eventId: string): Promise<ReadOutcome> {
-    const outcome = await queue.submit(everyEvent, eventId);
-    return outcome.kind === 'event-not-found' ? missing.submit(everyEvent, eventId) : outcome;
-  }
+  const missing = readBy(readEvents, 1, () => ({ kind: 'event-not-found' }));
+  // Resolving a read with the promise of another one lets it wait alone: the others of its query are answered.
+  const queue = readBy(readEventsUnfenced, limits.queriesInFlightMax, (eventId) => missing.submit(everyEvent, eventId));
 
   const overloaded = (retryAfterSeconds: number): ReadOutcome => {
     onRefused();
     return { kind: 'overloaded', retryAfterSeconds };
   };
   return {
-    read: async (eventId) => {
-      if (admission.refuses(everyEvent) !== undefined) return overloaded(admission.shed());
-      return admission.serve(everyEvent, lookUp(eventId), () => overloaded(admission.retryAfterSeconds()));
+    read: (eventId) => {
+      if (admission.refuses(everyEvent) !== undefined) return Promise.resolve(overloaded(admission.shed()));
+      return admission.serve(everyEvent, queue.submit(everyEvent, eventId), () => overloaded(admission.retryAfterSeconds()));
     },
   };
 }

@@ -4,28 +4,13 @@
  * only round trip. Batches of several events that wait for a connection share one statement, because the number of statements
  * determines the cost.
  *
- * Alternatives measured: one hot event, 256 connections, a key on every request; purchases as a fraction of the answers of an
- * empty route. Compare only figures of the same run (two shared cores, medians):
- *
- *     16 rounds   0.86  this statement alone
- *                 0.82  this statement alone, two batches in flight
- *                 0.77  BEGIN sent together with the statement (pg's pipeline mode), then COMMIT
- *                 0.75  the same, with the next batch starting while this one waits for COMMIT
- *      7 rounds   0.70  BEGIN, this statement, COMMIT
- *                 0.66  the locked path: BEGIN, lock, read, write, COMMIT
- *      4 rounds   0.93  this statement alone, prepared (db/client.ts)
- *      9 rounds   0.83  this statement, started at the end of the event-loop turn (concurrency/batcher.ts)
- *                 0.80  the same, started at once
- *
- * A hundred hot events, as a fraction of the sales of one (5 rounds): 0.96 with shared statements, 0.72 with one per event.
- *
- * Replies are expensive: each waits in an event loop that is busy with HTTP, and Prisma does work per operation. With two batches
- * in flight, each is half as large and they wait for the same lock.
+ * What was tried instead, with its figures, stands in sql/recordPurchases.ts.
  */
 import type { Pool, Queryable } from '../db/client.js';
 import { classify } from '../db/faults.js';
 import { readExisting } from '../sql/readExisting.js';
 import { type NewPurchase, recordPurchases } from '../sql/recordPurchases.js';
+import { recordSeveral } from '../sql/recordSeveral.js';
 import { type Recorded, recordUnlessKnown } from '../sql/recordUnlessKnown.js';
 import { AttemptFault } from './attempt.js';
 import { decide, type Decision } from './decide.js';
@@ -82,19 +67,31 @@ function plan(batch: FastBatch): Plan {
   return { ...batch, decisions, purchases, moreKeys: keysOf(refused), revision: rules.revision };
 }
 
-async function write(db: Queryable, plans: readonly Plan[]): Promise<ReadonlyMap<string, Recorded>> {
+/** One of three statements: for one event, for several, and for keys that may be known. The first two fail on a known key. */
+async function write(
+  db: Queryable,
+  plans: readonly Plan[],
+  lookUpKeys = plans.some(mayMeetKnownKeys),
+): Promise<ReadonlyMap<string, Recorded>> {
   const [only] = plans;
   try {
-    if (plans.length > 1 || !only || only.expectsReplays || only.moreKeys.length > 0) return await recordUnlessKnown(db, plans);
+    if (lookUpKeys) return await recordUnlessKnown(db, plans);
+    if (plans.length > 1 || !only) return withNothingKnown(await recordSeveral(db, plans));
     const createdAt = await recordPurchases(db, only.eventId, only.revision, only.purchases);
-    return new Map(createdAt && [[only.eventId, { createdAt, ...nothingKnown }]]);
+    return withNothingKnown(new Map(createdAt && [[only.eventId, createdAt]]));
   } catch (cause) {
     const { sqlState, undone } = classify(cause);
-    if (sqlState === uniqueViolation && only && !only.expectsReplays) {
-      return write(db, [{ ...only, expectsReplays: true }]);
-    }
+    if (sqlState === uniqueViolation && !lookUpKeys) return write(db, plans, true);
     throw new AttemptFault(cause, undone ? 'not committed' : 'in doubt and unfenced');
   }
+}
+
+function mayMeetKnownKeys({ expectsReplays, moreKeys }: Plan): boolean {
+  return expectsReplays || moreKeys.length > 0;
+}
+
+function withNothingKnown(soldAt: ReadonlyMap<string, Date>): ReadonlyMap<string, Recorded> {
+  return new Map([...soldAt].map(([eventId, createdAt]) => [eventId, { createdAt, ...nothingKnown }]));
 }
 
 /** Decides again if a key was known. A purchase that was committed while the statement waited must be read separately. */

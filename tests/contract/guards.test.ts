@@ -28,6 +28,22 @@ test.each([
   await expectConserved(pool, eventId, 0);
 });
 
+test('the statement for several events sells for those that have enough, and does nothing to the others', async () => {
+  const [enough, short] = [await newEvent(pool, 5), await newEvent(pool, 5)];
+  const batch = (eventId: string, ...quantities: number[]) => ({
+    eventId,
+    requests: quantities.map((quantity) => request(quantity)),
+    rules,
+    expectsReplays: false,
+  });
+  await expect(sellFast(pool, [batch(short, 3, 3), batch(enough, 3, 2)])).resolves.toMatchObject([
+    undefined,
+    [{ kind: 'sold' }, { kind: 'sold' }],
+  ]);
+  await expectConserved(pool, enough, 5);
+  await expectConserved(pool, short, 0);
+});
+
 test('the fast path sells to no request whose key is known, and to all others', async () => {
   const eventId = await newEvent(pool, 10);
   const bought = request(2, 'known');
