@@ -63,7 +63,10 @@ function plan(batch: FastBatch): Plan {
   const { requests, rules } = batch;
   const decisions = decide({ available: Infinity, rules }, [], requests);
   const purchases = requests.filter((_, index) => decisions[index]?.kind === 'grant').map(toNewPurchase);
-  const refused = requests.filter((_, index) => decisions[index]?.kind !== 'grant' && decisions[index]?.kind !== 'repeat');
+  const refused =
+    purchases.length === requests.length
+      ? []
+      : requests.filter((_, index) => decisions[index]?.kind !== 'grant' && decisions[index]?.kind !== 'repeat');
   return { ...batch, decisions, purchases, moreKeys: keysOf(refused), revision: rules.revision };
 }
 
@@ -98,6 +101,9 @@ function withNothingKnown(soldAt: ReadonlyMap<string, Date>): ReadonlyMap<string
 async function answer(db: Queryable, plan: Plan, recorded: Recorded): Promise<Outcome[]> {
   const { eventId, requests, rules, decisions, purchases, moreKeys } = plan;
   const { known, createdAt } = recorded;
+  if (known.size === 0 && purchases.length === requests.length) {
+    return purchases.map((each) => ({ kind: 'sold', purchase: toPurchase(eventId, each, createdAt), replayed: false }));
+  }
   const written = new Map(purchases.filter(({ id }) => !known.has(id)).map((each) => [each.id, toPurchase(eventId, each, createdAt)]));
   if (known.size === 0 && moreKeys.length === 0) return toOutcomes(requests, decisions, written);
   try {
