@@ -171,6 +171,14 @@ const retired: readonly (readonly [word: string, instead: string])[] = [
   ['Door', 'Client'],
   ['Shop', 'Client'],
   ['[Ss]ellers?', 'sale'],
+  ['[Dd]oors?', 'client'],
+  ['[Ss]hops?', 'client'],
+  ['pace', 'throughput'],
+  ['told', 'answered, sent or reported'],
+  ['of late', 'recent'],
+  ['in line', 'queued or in progress'],
+  ['so many', 'a number'],
+  ['mistakes? of ours', 'a bug in this service'],
 ];
 
 test('no file uses a word that was replaced', () => {
