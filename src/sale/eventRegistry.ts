@@ -9,7 +9,7 @@ export type PathHint = 'fast' | 'snapshot' | 'locked' | 'row held';
 
 /** After a replay, further replays are expected for this many batches of the event. */
 const replaysExpectedBatches = 200;
-/** About 40 MB. Beyond it the events with the least recent batch are dropped, and looked up again when needed. */
+/** About 18 MB. Beyond it the events with the least recent batch are dropped, and looked up again when needed. */
 const eventsMax = 100_000;
 
 interface Entry {
