@@ -24,6 +24,11 @@ const environment = z.object({
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters')
     .optional(),
+  /** The token of the seller's back end, which confirms purchases that are held. Unset, only the admin's token confirms. */
+  SELLER_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters')
+    .optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
   /** The data directory of the embedded Postgres. Unset: .onsale in the checkout (as root: a directory below /var/lib/onsale). */
   EMBEDDED_DATA_DIR: z.string().min(1).optional(),
@@ -32,10 +37,10 @@ const environment = z.object({
 
   // --- connections of one replica to Postgres -----------------------------------------------------------------------
   /**
-   * Concurrent sale transactions. Of the default, two are for the fast path, two for the locked path, one for the snapshot path,
-   * and one for waiting on rows that other sessions keep locked.
+   * Concurrent sale transactions. Of the default, two are for the fast path, two for the locked path, two for confirmations, one for
+   * the snapshot path, and one for waiting on rows that other sessions keep locked.
    */
-  SALE_CONNECTIONS_MAX: z.coerce.number().int().min(4).max(100).default(6),
+  SALE_CONNECTIONS_MAX: z.coerce.number().int().min(6).max(100).default(8),
   /** Availability reads are coalesced, so two queries at a time serve all of them. Look-ups and lists may use one connection each. */
   READ_CONNECTIONS_MAX: z.coerce.number().int().min(3).max(100).default(3),
   /** The admin has a pool of its own, so that a flash sale cannot lock it out. */
@@ -46,6 +51,10 @@ const environment = z.object({
   BATCH_REQUESTS_MAX: count(500, 10_000),
   /** Tickets in one transaction, so that it stays far below the statement timeout. One purchase has up to 1,000. */
   BATCH_TICKETS_MAX: z.coerce.number().int().min(1_000).max(1_000_000).default(5_000),
+
+  // --- background work --------------------------------------------------------------------------------------------
+  /** The pause between two sweeps of expired holds. Nothing depends on them but the cost of reads while many holds are due. */
+  SWEEP_INTERVAL_MS: milliseconds(1_000),
 
   // --- requests in progress ---------------------------------------------------------------------------------------
   /** Purchases admitted and not yet answered, for all events together. It bounds the memory of the process. */

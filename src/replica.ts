@@ -20,6 +20,8 @@ import { createAvailability } from './sale/availability.js';
 import { EventRegistry } from './sale/eventRegistry.js';
 import { ofKnownEvents } from './sale/knownEvents.js';
 import { createSale } from './sale/sale.js';
+import { createCallers } from './http/middleware/callers.js';
+import { startSweeper } from './background/sweeper.js';
 
 export interface Replica {
   readonly app: Express;
@@ -53,11 +55,11 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   const refuses = (eventId: string) => sale.refuses(eventId, lag.lagMs() > config.EVENT_LOOP_LAG_MAX_MS);
   const refuseEarly = createRefuseEarly(refuses, refusals);
   const app = createApp({
-    sale: { sell: ofKnownEvents(sale, known, availability, metrics.saleObserver) },
+    sale: { sell: ofKnownEvents(sale, known, availability, metrics.saleObserver), confirm: (request) => sale.confirm(request) },
     availability,
     reads,
     admin,
-    adminToken,
+    callers: createCallers({ adminToken, sellerToken: config.SELLER_TOKEN }),
     readiness,
     metrics,
     log,
@@ -73,6 +75,7 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   metrics.gauge('onsale_batches_running', 'Batches running', () => sale.batchesRunning);
   metrics.gauge('onsale_event_loop_lag_seconds', 'Event-loop lag', () => lag.lagMs() / 1000);
   watchPools(metrics, pools);
+  const sweeper = startSweeper(pools.admin, config.SWEEP_INTERVAL_MS, readiness, metrics, log);
 
   return {
     app,
@@ -82,7 +85,7 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     readiness,
     log,
     close: async () => {
-      await sale.close();
+      await Promise.all([sale.close(), sweeper.stop()]);
       lag.stop();
       await Promise.all(Object.values(pools).map((pool) => pool.close()));
     },

@@ -27,7 +27,7 @@ function purchaseOf(eventId, { purchaseId: id, quantity }) {
 
 /** The ceiling: everything that HTTP costs, and no sale. @returns {Promise<Sell>} */
 async function nothing() {
-  return (eventId, request) => Promise.resolve({ kind: 'sold', purchase: purchaseOf(eventId, request), replayed: false });
+  return (eventId, request) => Promise.resolve({ kind: 'granted', purchase: purchaseOf(eventId, request), replayed: false });
 }
 
 /** The obvious program: an interactive transaction for each request. @returns {Promise<Sell>} */
@@ -53,7 +53,7 @@ async function oneByOne() {
         const key = { idempotencyKey: request.idempotency?.key ?? null, requestFingerprint: request.idempotency?.fingerprint ?? null };
         await tx.purchase.create({ data: { id, eventId, quantity, createdAt, ...key } });
         await tx.ticket.createMany({ data: ticketIds.map((ticketId) => ({ id: ticketId, eventId, purchaseId: id })) });
-        return { kind: 'sold', purchase, replayed: false };
+        return { kind: 'granted', purchase, replayed: false };
       },
       { maxWait: 60_000, timeout: 60_000 },
     );
@@ -73,7 +73,7 @@ async function redis() {
     const purchase = purchaseOf(eventId, request);
     const keys = [`available:${eventId}`, `purchases:${eventId}`];
     const sold = await client.evalSha(sha, { keys, arguments: [String(request.quantity), JSON.stringify(purchase), '10000000'] });
-    return sold === 1 ? { kind: 'sold', purchase, replayed: false } : { kind: 'sold-out' };
+    return sold === 1 ? { kind: 'granted', purchase, replayed: false } : { kind: 'sold-out' };
   };
 }
 

@@ -100,6 +100,14 @@ export function sparesSession(error: unknown): boolean {
   return error instanceof pg.DatabaseError && statementStates.test(error.code ?? '');
 }
 
+const checkViolation = '23514';
+
+/** Whether a CHECK rejected a statement. Postgres names the constraint in every language of the message. */
+export function violates(error: unknown, constraint: string): boolean {
+  if (classify(error).sqlState !== checkViolation) return false;
+  return [...chain(error)].some((cause) => Object.values(cause as object).some((text) => String(text).includes(`"${constraint}"`)));
+}
+
 /** An error and its chain of causes. */
 function* chain(error: unknown): Generator {
   let current = error;

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { PrismaClient } from '../db/client.js';
 import type { Readiness } from '../db/readiness.js';
 import { adminEvents } from './routes/adminEvents.js';
-import { requireAdmin } from './middleware/auth.js';
+import type { Callers } from './middleware/callers.js';
 import { bounded, type Bounds } from './middleware/bounded.js';
 import { docs } from './routes/docs.js';
 import { docsShare } from './middleware/docsShare.js';
@@ -21,12 +21,12 @@ import type { Availability } from '../sale/availability.js';
 import type { Sale } from '../sale/sale.js';
 
 export interface AppDeps {
-  readonly sale: Pick<Sale, 'sell'>;
+  readonly sale: Pick<Sale, 'sell' | 'confirm'>;
   readonly availability: Availability;
   /** For look-ups and lists, which do not share queries. */
   readonly reads: PrismaClient;
   readonly admin: PrismaClient;
-  readonly adminToken: string;
+  readonly callers: Callers;
   readonly readiness: Readiness;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -75,7 +75,7 @@ export function createApp(deps: AppDeps): Express {
   purchases(app, { ...deps, before: known, lookups: share(limits.lookups, 'lookups full') });
   events(app, known, share(limits.lists, 'lists full'), deps.availability, deps.reads);
   if (!operationsElsewhere) operations(app, deps.readiness, metrics);
-  app.use('/admin', requireAdmin(deps.adminToken), known);
+  app.use('/admin', deps.callers.requireAdmin, known);
   adminEvents(app, share(limits.admin, 'admin full'), deps.admin);
   const { docsInProgressMax } = limits;
   if (docsInProgressMax !== undefined) {

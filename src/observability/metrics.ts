@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { singleFlight } from '../concurrency/singleFlight.js';
 import type { SaleObserver } from '../sale/sale.js';
-import { refusalKinds } from '../sale/types.js';
+import { type Outcome, refusalKinds, type SaleRequest } from '../sale/types.js';
 
 export interface Metrics {
   readonly contentType: string;
@@ -11,19 +11,40 @@ export interface Metrics {
   readonly saleObserver: SaleObserver;
   /** Counts a request that another layer than the sale refused before it began. */
   refused(reason: string): void;
+  /** Counts expired holds that the sweep has marked as such. */
+  swept(holds: number): void;
   /** A gauge that is read at each scrape. `gauges` has one value per label value. */
   gauge(name: string, help: string, read: () => number): void;
   gauges(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void;
 }
 
 /** Exported as zeros from the start: a counter that first appears with its first increment hides that increment from rates. */
-const knownOutcomes: readonly (Parameters<SaleObserver['outcome']>[0] | 'replayed')[] = [
+const knownOutcomes = [
   'sold',
+  'held',
   'replayed',
+  'confirmed',
+  'released',
+  'cancelled',
+  'expired',
   ...refusalKinds,
   'overloaded',
   'outcome-unknown',
 ];
+
+/** The outcome as a label: what became of the request, or of the purchase that it names. */
+function labelOf(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'granted':
+      if (outcome.replayed) return 'replayed';
+      return outcome.purchase.status === 'held' ? 'held' : 'sold';
+    case 'settled':
+      return outcome.purchase.status;
+    default:
+      return outcome.kind;
+  }
+}
+
 const knownReasons = [
   ...(['draining', 'purchases full', 'event purchases full', 'event loop lag', 'too late', 'client gone'] satisfies Parameters<
     SaleObserver['refused']
@@ -47,7 +68,14 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const outcomes = countedByHand(registry, 'onsale_purchases_total', 'Purchase requests by outcome', 'outcome', knownOutcomes);
+  const count = (name: string, help: string) => countedByHand(registry, name, help, 'outcome', knownOutcomes);
+  const outcomes: Readonly<Record<SaleRequest['kind'], (outcome: string) => void>> = {
+    buy: count('onsale_purchases_total', 'Purchase requests by outcome'),
+    confirm: count('onsale_confirmations_total', 'Requests to confirm a hold by outcome'),
+    release: count('onsale_releases_total', 'Requests to release a hold by outcome'),
+    cancel: count('onsale_cancellations_total', 'Requests to cancel a purchase by outcome'),
+  };
+  const expired = new Counter({ name: 'onsale_holds_swept_total', help: 'Expired holds that the sweep has tidied', registers });
   const refusals = countedByHand(
     registry,
     'onsale_refused_total',
@@ -68,8 +96,8 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
     contentType: registry.contentType,
     text: sharedText(registry),
     saleObserver: {
-      outcome: (kind, replayed) => {
-        outcomes(replayed ? 'replayed' : kind);
+      outcome: (request, outcome) => {
+        outcomes[request](labelOf(outcome));
       },
       refused: refusals,
       began: (requests, waitedMs) => {
@@ -85,6 +113,9 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
       },
     },
     refused: refusals,
+    swept: (holds) => {
+      expired.inc(holds);
+    },
     gauge: (name, help, read) => {
       new Gauge({
         name,

@@ -1,6 +1,6 @@
 /** One attempt at a batch: the requests that it carries, and whether it may have committed. */
-import type { PurchaseInProgress } from './inProgress.js';
-import type { Outcome, PurchaseRequest } from './types.js';
+import type { RequestInProgress } from './inProgress.js';
+import type { Outcome, SaleRequest } from './types.js';
 
 /**
  * The possible effect of an attempt that got no answer. `not committed`: it had no effect and never will. `in doubt`: its COMMIT was
@@ -26,21 +26,24 @@ export class AttemptFault extends Error {
   }
 }
 
-export class Attempt {
-  #carried: readonly PurchaseInProgress[] = [];
+export class Attempt<R extends SaleRequest> {
+  #carried: readonly RequestInProgress<R>[] = [];
 
   /**
-   * @param batch requests of one event. The attempt waits for a connection first, so `begin` decides which of them it carries
+   * @param eventId of all requests; empty if they are of several events
+   * @param batch The attempt waits for a connection first, so `begin` decides which of them it carries
    * @param doubt of the earlier attempts
    * @param failedBefore whether an earlier attempt failed, in doubt or not
    * @param onBegin called at most once, with the requests that a transaction is about to carry
    */
   constructor(
     readonly eventId: string,
-    readonly batch: readonly PurchaseInProgress[],
+    readonly batch: readonly RequestInProgress<R>[],
     readonly doubt: Doubt,
     readonly failedBefore: boolean,
-    private onBegin?: (carried: readonly PurchaseInProgress[]) => void,
+    /** Whether every request of the batch is expected to be refused. */
+    readonly expectsRefusals = false,
+    private onBegin?: (carried: readonly RequestInProgress<R>[]) => void,
   ) {}
 
   /**
@@ -49,7 +52,7 @@ export class Attempt {
    * @returns the requests that are not too late. A request that an attempt in doubt did not carry does not join a later attempt:
    *   it could buy tickets although another request was refused by an attempt that did not include it.
    */
-  begin(): readonly PurchaseRequest[] {
+  begin(): readonly R[] {
     this.#carried = this.batch.filter((each) => each.mayBegin(this.doubt));
     for (const each of this.#carried) each.begin();
     if (this.#carried.length > 0) {

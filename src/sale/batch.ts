@@ -5,10 +5,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { classify } from '../db/faults.js';
 import { Attempt, AttemptFault, type Doubt, worse } from './attempt.js';
-import type { PurchaseInProgress } from './inProgress.js';
-import type { Paths } from './pathChoice.js';
+import { eventOf, expectsRefusals, type QueueKey } from './buyersAtLimit.js';
+import type { RequestInProgress } from './inProgress.js';
 import type { SaleObserver } from './sale.js';
-import type { Outcome } from './types.js';
+import type { Outcome, SaleRequest } from './types.js';
 
 /** The result of a request; `failed` if the database rejects this request alone, which is a bug in this service. */
 export type Resolved = Outcome | { readonly kind: 'failed'; readonly error: unknown };
@@ -16,24 +16,30 @@ export type Resolved = Outcome | { readonly kind: 'failed'; readonly error: unkn
 /** Between two attempts: 20 to 100 ms at random, so that the replicas do not overload a database that has just recovered. */
 const pauseMs = () => 20 + Math.random() * 80;
 
-export class Batches {
-  readonly #paths: Pick<Paths, 'sell'>;
+/** Serves one attempt. */
+export interface AttemptServer<R extends SaleRequest> {
+  /** @returns one outcome per request that `begin` returned last, in order. @throws AttemptFault */
+  sell(attempt: Attempt<R>): Promise<readonly Outcome[]>;
+}
+
+export class Batches<R extends SaleRequest> {
+  readonly #paths: AttemptServer<R>;
   readonly #observer: Pick<SaleObserver, 'began' | 'fault'>;
 
-  constructor(paths: Pick<Paths, 'sell'>, observer: Pick<SaleObserver, 'began' | 'fault'>) {
+  constructor(paths: AttemptServer<R>, observer: Pick<SaleObserver, 'began' | 'fault'>) {
     this.#paths = paths;
     this.#observer = observer;
   }
 
   /**
-   * @param batch requests of one event
+   * @param queue of all requests; empty if they are of several events
    * @param doubt of the earlier attempts
    * @returns one answer per request, in order; never throws
    */
-  async sell(eventId: string, batch: readonly PurchaseInProgress[], doubt: Doubt = 'not committed'): Promise<readonly Resolved[]> {
+  async sell(queue: QueueKey, batch: readonly RequestInProgress<R>[], doubt: Doubt = 'not committed'): Promise<readonly Resolved[]> {
     let failed = doubt !== 'not committed';
     for (;;) {
-      const attempt = new Attempt(eventId, batch, doubt, failed, (carried) => {
+      const attempt = new Attempt(eventOf(queue), batch, doubt, failed, expectsRefusals(queue), (carried) => {
         this.#observer.began(carried.length, performance.now() - (carried[0]?.admittedAtMs ?? 0));
       });
       try {
@@ -47,7 +53,7 @@ export class Batches {
           await pause(pauseMs());
         } else if (failed) {
           // Perhaps only some requests are at fault; halving isolates them, so that the others can still be served.
-          if (batch.length > 1) return this.#inHalves(eventId, batch, doubt);
+          if (batch.length > 1) return this.#inHalves(queue, batch, doubt);
           if (doubt === 'not committed') return [{ kind: 'failed', error }];
           await pause(pauseMs());
         }
@@ -56,9 +62,9 @@ export class Batches {
     }
   }
 
-  async #inHalves(eventId: string, batch: readonly PurchaseInProgress[], doubt: Doubt): Promise<readonly Resolved[]> {
+  async #inHalves(queue: QueueKey, batch: readonly RequestInProgress<R>[], doubt: Doubt): Promise<readonly Resolved[]> {
     const middle = batch.length >>> 1;
-    const first = await this.sell(eventId, batch.slice(0, middle), doubt);
-    return [...first, ...(await this.sell(eventId, batch.slice(middle), doubt))];
+    const first = await this.sell(queue, batch.slice(0, middle), doubt);
+    return [...first, ...(await this.sell(queue, batch.slice(middle), doubt))];
   }
 }

@@ -1,29 +1,30 @@
 /**
- * The fast path, for the normal case. It decides by the cached rules, assumes that enough tickets are available and that no key
- * is known, and lets one statement check the assumptions and write everything. The statement is a transaction by itself and the
+ * The fast path, for the normal case. It decides by the cached rules, assumes that the sale is open, that enough tickets are
+ * available, that no key is known and no buyer has any tickets yet, and lets one statement check the assumptions and write everything. The statement is a transaction by itself and the
  * only round trip. Batches of several events that wait for a connection share one statement, because the number of statements
  * determines the cost.
  *
  * What was tried instead, with its figures, stands in sql/recordPurchases.ts.
  */
 import type { Pool, Queryable } from '../db/client.js';
-import { classify } from '../db/faults.js';
-import { readExisting } from '../sql/readExisting.js';
+import { classify, violates } from '../db/faults.js';
+import { lockPurchases } from '../sql/lockPurchases.js';
 import { type NewPurchase, recordPurchases } from '../sql/recordPurchases.js';
 import { recordSeveral } from '../sql/recordSeveral.js';
 import { type Recorded, recordUnlessKnown } from '../sql/recordUnlessKnown.js';
 import { AttemptFault } from './attempt.js';
 import { decide, type Decision } from './decide.js';
-import { keysOf, toNewPurchase, toOutcomes, toPurchase } from './outcomes.js';
-import type { Outcome, PurchaseRequest, Rules } from './types.js';
+import { keysOf, toNewPurchases, toOutcomes, toPurchase } from './outcomes.js';
+import type { EventRequest, EventState, Outcome, Rules } from './types.js';
 
 const uniqueViolation = '23505';
-const nothingKnown: Pick<Recorded, 'known' | 'existing'> = { known: new Set(), existing: [] };
+const buyerLimit = 'buyer_totals_within_limit';
+const nothingKnown: Omit<Recorded, 'createdAt'> = { known: new Set(), existing: [], dueKeys: [] };
 
 /** Requests of one event that share a statement. */
 export interface FastBatch {
   readonly eventId: string;
-  readonly requests: readonly PurchaseRequest[];
+  readonly requests: readonly EventRequest[];
   /** The cached rules; the statement sells nothing if they have changed. */
   readonly rules: Rules;
   /** Whether keys are likely to be known. It adds a small cost per purchase and avoids a statement that fails. */
@@ -48,8 +49,10 @@ interface Plan extends FastBatch {
  */
 export async function sellFast({ prisma }: Pool, batches: readonly FastBatch[]): Promise<(Outcome[] | undefined)[]> {
   const plans = batches.map(plan);
-  const writing = plans.filter(({ purchases }) => purchases.length > 0);
-  const recorded = writing.length > 0 ? await write(prisma, writing) : new Map<string, Recorded>();
+  const recorded = await write(
+    prisma,
+    plans.filter(({ purchases }) => purchases.length > 0),
+  );
   const answers: (Outcome[] | undefined)[] = [];
   for (const each of plans) {
     const own = recorded.get(each.eventId);
@@ -61,8 +64,10 @@ export async function sellFast({ prisma }: Pool, batches: readonly FastBatch[]):
 
 function plan(batch: FastBatch): Plan {
   const { requests, rules } = batch;
-  const decisions = decide({ available: Infinity, rules }, [], requests);
-  const purchases = requests.filter((_, index) => decisions[index]?.kind === 'grant').map(toNewPurchase);
+  const decisions = decide(assumed(rules), [], requests);
+  // A refusal for the buyer's total must state what remains, which depends on tickets that the buyer may have.
+  const isDecided = decisions.every(({ kind }) => kind !== 'buyer-limit-exceeded');
+  const purchases = isDecided ? toNewPurchases(requests, decisions, rules) : [];
   const refused =
     purchases.length === requests.length
       ? []
@@ -70,23 +75,41 @@ function plan(batch: FastBatch): Plan {
   return { ...batch, decisions, purchases, moreKeys: keysOf(refused), revision: rules.revision };
 }
 
-/** One of three statements: for one event, for several, and for keys that may be known. The first two fail on a known key. */
+function assumed(rules: Rules): EventState {
+  return { available: Infinity, held: 0, phase: 'open', startsInSeconds: null, rules, buyerTotals: new Map() };
+}
+
+/**
+ * One of three statements: for one event, for several, and for keys that may be known. The first two fail on a known key, and all
+ * of them if a buyer would have too many tickets: then nothing was written for any event.
+ */
 async function write(
   db: Queryable,
   plans: readonly Plan[],
   lookUpKeys = plans.some(mayMeetKnownKeys),
 ): Promise<ReadonlyMap<string, Recorded>> {
   const [only] = plans;
+  if (!only) return new Map();
   try {
     if (lookUpKeys) return await recordUnlessKnown(db, plans);
-    if (plans.length > 1 || !only) return withNothingKnown(await recordSeveral(db, plans));
+    if (plans.length > 1) return withNothingKnown(await recordSeveral(db, plans));
     const createdAt = await recordPurchases(db, only.eventId, only.revision, only.purchases);
     return withNothingKnown(new Map(createdAt && [[only.eventId, createdAt]]));
   } catch (cause) {
     const { sqlState, undone } = classify(cause);
     if (sqlState === uniqueViolation && !lookUpKeys) return write(db, plans, true);
+    if (violates(cause, buyerLimit)) return withoutBuyerLimits(db, plans, lookUpKeys);
     throw new AttemptFault(cause, undone ? 'not committed' : 'in doubt and unfenced');
   }
+}
+
+/** One buyer at a limit must not send the events that shared the statement to the locked path. */
+async function withoutBuyerLimits(db: Queryable, plans: readonly Plan[], lookUpKeys: boolean): Promise<ReadonlyMap<string, Recorded>> {
+  return write(
+    db,
+    plans.filter(({ rules }) => rules.maxPerBuyer === null),
+    lookUpKeys,
+  );
 }
 
 function mayMeetKnownKeys({ expectsReplays, moreKeys }: Plan): boolean {
@@ -100,18 +123,21 @@ function withNothingKnown(soldAt: ReadonlyMap<string, Date>): ReadonlyMap<string
 /** Decides again if a key was known. A purchase that was committed while the statement waited must be read separately. */
 async function answer(db: Queryable, plan: Plan, recorded: Recorded): Promise<Outcome[]> {
   const { eventId, requests, rules, decisions, purchases, moreKeys } = plan;
-  const { known, createdAt } = recorded;
+  const { known, createdAt, dueKeys } = recorded;
   if (known.size === 0 && purchases.length === requests.length) {
-    return purchases.map((each) => ({ kind: 'sold', purchase: toPurchase(eventId, each, createdAt), replayed: false }));
+    return purchases.map((each) => ({ kind: 'granted', purchase: toPurchase(eventId, each, rules, createdAt), replayed: false }));
   }
-  const written = new Map(purchases.filter(({ id }) => !known.has(id)).map((each) => [each.id, toPurchase(eventId, each, createdAt)]));
+  const written = new Map(
+    purchases.filter(({ id }) => !known.has(id)).map((each) => [each.id, toPurchase(eventId, each, rules, createdAt)]),
+  );
   if (known.size === 0 && moreKeys.length === 0) return toOutcomes(requests, decisions, written);
   try {
     const found = new Set(recorded.existing.map(({ idempotency }) => idempotency?.key));
-    const unread = keysOf(requests.filter(({ purchaseId, idempotency }) => known.has(purchaseId) && !found.has(idempotency?.key)));
-    const more = unread.length > 0 ? await readExisting(db, eventId, [], unread) : [];
+    const missing = requests.filter((each) => known.has(each.purchaseId) && keysOf([each]).every((key) => !found.has(key)));
+    const unread = [...new Set([...keysOf(missing), ...dueKeys])];
+    const more = unread.length > 0 ? (await lockPurchases(db, eventId, { keys: unread })).purchases : [];
     const existing = [...recorded.existing, ...more].filter(({ purchase }) => !written.has(purchase.id));
-    return toOutcomes(requests, decide({ available: Infinity, rules }, existing, requests), written);
+    return toOutcomes(requests, decide(assumed(rules), existing, requests), written);
   } catch (cause) {
     throw new AttemptFault(cause, 'in doubt');
   }

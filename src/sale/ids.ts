@@ -40,3 +40,8 @@ export function newId(): string {
 export function newPurchaseId(): string {
   return v7({ random: randomBytes(), msecs: Date.now() });
 }
+
+/** A UUIDv7 whose last twelve bits are zero, so that a statement can number the ids that it derives from it. */
+export function newNumberableId(): string {
+  return `${newPurchaseId().slice(0, 33)}000`;
+}

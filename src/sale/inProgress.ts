@@ -1,5 +1,5 @@
 /**
- * A purchase request in progress: admitted and not yet answered. Its state determines its answer at the deadline and the
+ * A request in progress: admitted and not yet answered. Its state determines its answer at the deadline and the
  * attempts that may carry it:
  *
  *     queued ⇄ in an attempt → in doubt → answered
@@ -8,7 +8,7 @@
  * or of the deadline, leads from every state to `answered`, which is final.
  */
 import type { Doubt } from './attempt.js';
-import type { Outcome, PurchaseRequest } from './types.js';
+import type { Outcome, SaleRequest } from './types.js';
 
 export type RequestState = 'queued' | 'in an attempt' | 'in doubt' | 'answered';
 
@@ -24,7 +24,7 @@ export interface ProgressLimits {
  */
 const reservedShare = 0.2;
 
-export class PurchaseInProgress {
+export class RequestInProgress<R extends SaleRequest> {
   readonly admittedAtMs = performance.now();
   readonly #deadlineAtMs: number;
   readonly #limits: ProgressLimits;
@@ -33,7 +33,7 @@ export class PurchaseInProgress {
 
   /** @param isGone whether the client has disconnected: then no attempt needs to begin for it */
   constructor(
-    readonly request: PurchaseRequest,
+    readonly request: R,
     limits: ProgressLimits,
     isGone?: () => boolean,
   ) {

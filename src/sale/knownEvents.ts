@@ -21,7 +21,7 @@ export function ofKnownEvents(
     const refused = refusal(found);
     if (refused) {
       if (refused.kind === 'overloaded') observer.refused(refused.reason);
-      observer.outcome(refused.kind, false);
+      observer.outcome(request.kind, refused);
       return refused;
     }
     if (found !== 'failed' && found.kind === 'found') events.learn(eventId, toRules(found.event));

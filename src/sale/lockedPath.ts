@@ -1,15 +1,20 @@
 /**
  * The locked path serves any batch of one event in one transaction: lock, read, decide, write, assert. It makes no assumptions,
- * so it serves the end of a sale and every attempt after a fault. Most batches need less (fastPath.ts).
+ * so it serves the end of a sale, releases and cancellations, expired holds, and every attempt after a fault. Most batches need
+ * less (fastPath.ts).
  */
 import type { Pool, Queryable } from '../db/client.js';
+import { toRules } from '../sql/eventColumns.js';
+import { giveBack } from '../sql/giveBack.js';
 import { lockAndFenceEvent, lockEvent } from '../sql/lockEvent.js';
-import { readExisting } from '../sql/readExisting.js';
+import { readBuyerTotals } from '../sql/readBuyerTotals.js';
+import { readHeld } from '../sql/readHeld.js';
 import { recordPurchases } from '../sql/recordPurchases.js';
 import { AttemptFault } from './attempt.js';
 import { decide, type Decision } from './decide.js';
-import { keysOf, toNewPurchase, toOutcomes, toPurchase } from './outcomes.js';
-import type { Outcome, Purchase, PurchaseRequest, Rules } from './types.js';
+import { lockAndFree } from './expiry.js';
+import { buyersOf, isPurchase, keysOf, toNewPurchases, toOutcomes, toPurchase } from './outcomes.js';
+import type { EventRequest, EventState, Outcome, Purchase, Rules } from './types.js';
 
 export interface LockedAnswer {
   /** One durable outcome per request, in order. */
@@ -26,35 +31,47 @@ export interface LockedAnswer {
  * @param fence set after a fast attempt in doubt: it also prevents that attempt's statement from selling if it arrives later
  * @throws AttemptFault
  */
-export async function sellLocked(pool: Pool, eventId: string, requests: readonly PurchaseRequest[], fence: boolean): Promise<LockedAnswer> {
-  const ids = requests.map((request) => request.purchaseId);
+export async function sellLocked(pool: Pool, eventId: string, requests: readonly EventRequest[], fence: boolean): Promise<LockedAnswer> {
   let commitSent = false as boolean; // set inside the callback, which the compiler does not track
   try {
     return await pool.prisma.$transaction(async (tx) => {
-      const event = await (fence ? lockAndFenceEvent : lockEvent)(tx, eventId);
-      if (!event) return { outcomes: requests.map(() => ({ kind: 'event-not-found' })), rules: undefined };
-      const existing = await readExisting(tx, eventId, ids, keysOf(requests));
-      const decisions = decide(event, existing, requests);
-      const written = await write(tx, eventId, event.rules, requests, decisions);
+      const answer = await sellUnderLock(tx, eventId, requests, fence ? lockAndFenceEvent : lockEvent);
       commitSent = true;
-      return { outcomes: toOutcomes(requests, decisions, written), rules: event.rules };
+      return answer;
     }, pool.transaction);
   } catch (cause) {
     throw new AttemptFault(cause, commitSent ? 'in doubt' : 'not committed');
   }
 }
 
-/** Writes the granted purchases. @returns the purchases by id */
-async function write(
+async function sellUnderLock(
   tx: Queryable,
   eventId: string,
-  { revision }: Rules,
-  requests: readonly PurchaseRequest[],
-  decisions: readonly Decision[],
-): Promise<Map<string, Purchase>> {
-  const granted = requests.filter((_, index) => decisions[index]?.kind === 'grant').map(toNewPurchase);
-  if (granted.length === 0) return new Map();
-  const createdAt = await recordPurchases(tx, eventId, revision, granted);
-  if (!createdAt) throw new Error('under the row lock, the granted tickets were no longer available');
-  return new Map(granted.map((purchase) => [purchase.id, toPurchase(eventId, purchase, createdAt)]));
+  requests: readonly EventRequest[],
+  lock: typeof lockEvent,
+): Promise<LockedAnswer> {
+  const row = await lock(tx, eventId);
+  if (!row) return { outcomes: requests.map(() => ({ kind: 'event-not-found' })), rules: undefined };
+  const rules = toRules(row);
+  const buyerIds = rules.maxPerBuyer === null ? [] : buyersOf(requests);
+  const wanted = requests.reduce((sum, each) => sum + (isPurchase(each) ? Math.min(each.quantity, rules.maxPurchaseLimit) : 0), 0);
+  const toLock = { ids: requests.map(({ purchaseId }) => purchaseId), keys: keysOf(requests), buyerIds };
+  const { purchases, available } = await lockAndFree(tx, eventId, toLock, row.available, wanted - row.available);
+  const event: EventState = {
+    available,
+    held: available < wanted ? await readHeld(tx, eventId) : 0,
+    phase: row.phase,
+    startsInSeconds: row.startsInSeconds,
+    rules,
+    buyerTotals: buyerIds.length > 0 ? await readBuyerTotals(tx, eventId, buyerIds) : new Map(),
+  };
+  const decisions = decide(event, purchases, requests);
+  const back = decisions.flatMap((decision) => (decision.kind === 'give back' ? [decision.purchase] : []));
+  const granted = toNewPurchases(requests, decisions, rules);
+  if (back.length > 0) await giveBack(tx, eventId, back);
+  const createdAt = granted.length > 0 ? await recordPurchases(tx, eventId, rules.revision, granted) : undefined;
+  // Under the lock only the clock can have made the statement's conditions false: the sale has ended since the lock was requested.
+  if (granted.length > 0 && !createdAt) return sellUnderLock(tx, eventId, requests, lockEvent);
+  const written = new Map(createdAt && granted.map((each): [string, Purchase] => [each.id, toPurchase(eventId, each, rules, createdAt)]));
+  return { outcomes: toOutcomes(requests, decisions, written), rules };
 }

@@ -1,24 +1,58 @@
-/** Converts granted requests to rows, and rows to outcomes, for the paths that write. */
+/** Converts granted requests to rows, and decisions to outcomes, for the paths that write. */
 import type { NewPurchase } from '../sql/recordPurchases.js';
 import type { Decision } from './decide.js';
 import { newId } from './ids.js';
-import type { Outcome, Purchase, PurchaseRequest, Refusal } from './types.js';
+import type { EventRequest, Outcome, Purchase, PurchaseRequest, Refusal, Rules } from './types.js';
 
-export function keysOf(requests: readonly PurchaseRequest[]): string[] {
-  return requests.flatMap(({ idempotency }) => (idempotency ? [idempotency.key] : []));
+export function isPurchase(request: EventRequest): request is PurchaseRequest {
+  return request.kind === 'buy';
 }
 
-export function toNewPurchase({ purchaseId: id, quantity, idempotency }: PurchaseRequest): NewPurchase {
-  return { id, quantity, idempotency, ticketIds: Array.from({ length: quantity }, newId) };
+export function keysOf(requests: readonly EventRequest[]): string[] {
+  return requests.flatMap((request) => (isPurchase(request) && request.idempotency ? [request.idempotency.key] : []));
 }
 
-export function toPurchase(eventId: string, { id, quantity, ticketIds }: NewPurchase, createdAt: Date): Purchase {
-  return { id, eventId, quantity, createdAt, ticketIds };
+/** The named buyers, each once. */
+export function buyersOf(requests: readonly EventRequest[]): string[] {
+  return [...new Set(requests.flatMap((request) => (isPurchase(request) && request.buyerId !== null ? [request.buyerId] : [])))];
+}
+
+/** The granted requests as purchases to be written. */
+export function toNewPurchases(requests: readonly EventRequest[], decisions: readonly Decision[], rules: Rules): NewPurchase[] {
+  const granted = requests.filter((_, index) => decisions[index]?.kind === 'grant').filter(isPurchase);
+  return granted.map(({ purchaseId: id, quantity, buyerId, reference, idempotency }) => ({
+    id,
+    quantity,
+    buyerId,
+    reference,
+    idempotency,
+    ticketIds: rules.holdSeconds === null ? Array.from({ length: quantity }, newId) : [],
+  }));
+}
+
+/** @param createdAt by the database's clock, from which a hold counts */
+export function toPurchase(
+  eventId: string,
+  { id, quantity, buyerId, reference, ticketIds }: NewPurchase,
+  { holdSeconds }: Rules,
+  createdAt: Date,
+): Purchase {
+  return {
+    id,
+    eventId,
+    quantity,
+    status: holdSeconds === null ? 'confirmed' : 'held',
+    buyerId,
+    reference,
+    createdAt,
+    expiresAt: holdSeconds === null ? null : new Date(createdAt.getTime() + holdSeconds * 1000),
+    ticketIds,
+  };
 }
 
 /** @param written the purchases that this attempt wrote, by id: exactly the granted ones */
 export function toOutcomes(
-  requests: readonly PurchaseRequest[],
+  requests: readonly EventRequest[],
   decisions: readonly Decision[],
   written: ReadonlyMap<string, Purchase>,
 ): Outcome[] {
@@ -32,11 +66,14 @@ export function toOutcomes(
     switch (decision.kind) {
       case 'grant':
         grants += 1;
-        return { kind: 'sold', purchase: purchaseAt(index), replayed: false };
+        return { kind: 'granted', purchase: purchaseAt(index), replayed: false };
       case 'repeat':
-        return { kind: 'sold', purchase: purchaseAt(decision.of), replayed: true };
+        return { kind: 'granted', purchase: purchaseAt(decision.of), replayed: true };
       case 'recall':
-        return { kind: 'sold', purchase: decision.purchase, replayed: !decision.own };
+        return { kind: 'granted', purchase: decision.purchase, replayed: !decision.own };
+      case 'give back':
+      case 'unchanged':
+        return { kind: 'settled', purchase: decision.purchase };
       default:
         return decision satisfies Refusal;
     }

@@ -15,16 +15,17 @@ import type { EventRegistry, PathHint } from './eventRegistry.js';
 import { type FastBatch, sellFast } from './fastPath.js';
 import { type LockedAnswer, sellLocked } from './lockedPath.js';
 import { refuseBySnapshot } from './snapshotPath.js';
-import type { Outcome, PurchaseRequest, Rules } from './types.js';
+import { isPurchase } from './outcomes.js';
+import type { EventRequest, Outcome, Rules, SaleRequest } from './types.js';
 
 export interface PathLimits {
   /** Tickets in one statement, for all of its events together. */
   readonly batchTicketsMax: number;
-  /** Concurrent transactions, which is the number of the pool's connections. At least 4. */
+  /** Concurrent transactions. At least 4. */
   readonly connectionsMax: number;
 }
 
-export type Path = 'fast' | 'snapshot' | 'locked';
+export type Path = 'fast' | 'snapshot' | 'locked' | 'confirm';
 
 export interface PathObserver {
   /** A transaction has ended, successfully or not. @param tookMs its duration in the database */
@@ -38,7 +39,7 @@ const lockNotAvailable = '55P03';
 const eventsMax = 500;
 
 interface FastAttempt {
-  readonly attempt: Attempt;
+  readonly attempt: Attempt<EventRequest>;
   readonly rules: Rules;
 }
 
@@ -69,11 +70,11 @@ export class Paths {
   }
 
   /** @returns one outcome per request that `begin` returned last, in order. @throws AttemptFault */
-  async sell(attempt: Attempt): Promise<readonly Outcome[]> {
+  async sell(attempt: Attempt<EventRequest>): Promise<readonly Outcome[]> {
     const { eventId } = attempt;
     try {
       const outcomes = await this.#choose(attempt, this.#events.hintOf(eventId));
-      if (outcomes.length > 0) this.#events.remember(eventId, hintFor(outcomes), outcomes.some(isReplay));
+      if (outcomes.length > 0 && !attempt.expectsRefusals) this.#events.remember(eventId, hintFor(outcomes), outcomes.some(isReplay));
       return outcomes;
     } catch (fault) {
       // Not on the fast path next time, so that a problem with this event does not delay the events that shared its statement.
@@ -82,15 +83,17 @@ export class Paths {
     }
   }
 
-  async #choose(attempt: Attempt, hint: PathHint): Promise<Outcome[]> {
-    if (attempt.failedBefore) return this.#onLockedPath(attempt, hint);
-    const refusals = hint === 'snapshot' ? await this.#onSnapshotPath(attempt) : undefined;
+  async #choose(attempt: Attempt<EventRequest>, hint: PathHint): Promise<Outcome[]> {
+    const givesBack = attempt.batch.some(({ request }) => !isPurchase(request));
+    if (attempt.failedBefore || givesBack) return this.#onLockedPath(attempt, hint);
+    const refusals = hint === 'snapshot' || attempt.expectsRefusals ? await this.#onSnapshotPath(attempt) : undefined;
     if (refusals) return refusals;
-    const outcomes = hint === 'fast' || hint === 'snapshot' ? await this.#onFastPath(attempt) : undefined;
+    const mayBeFast = (hint === 'fast' || hint === 'snapshot') && !attempt.expectsRefusals;
+    const outcomes = mayBeFast ? await this.#onFastPath(attempt) : undefined;
     return outcomes ?? this.#onLockedPath(attempt, hint);
   }
 
-  async #onFastPath(attempt: Attempt): Promise<Outcome[] | undefined> {
+  async #onFastPath(attempt: Attempt<EventRequest>): Promise<Outcome[] | undefined> {
     const rules = this.#events.rulesOf(attempt.eventId);
     if (!rules) return undefined;
     const outcomes = await this.#fastBatches.submit('fast', { attempt, rules });
@@ -107,16 +110,18 @@ export class Paths {
     return this.#timed('fast', () => sellFast(this.#pool, batches));
   }
 
-  async #onSnapshotPath(attempt: Attempt): Promise<Outcome[] | undefined> {
+  async #onSnapshotPath(attempt: Attempt<EventRequest>): Promise<Outcome[] | undefined> {
     const outcomes = await this.#snapshots(async () => {
       const requests = attempt.begin();
-      return requests.length === 0 ? [] : this.#timed('snapshot', () => refuseBySnapshot(this.#pool, attempt.eventId, requests));
+      return requests.length === 0
+        ? []
+        : this.#timed('snapshot', () => refuseBySnapshot(this.#pool, attempt.eventId, requests, this.#events.rulesOf(attempt.eventId)));
     });
     if (!outcomes) attempt.end(attempt.doubt);
     return outcomes;
   }
 
-  async #onLockedPath(attempt: Attempt, hint: PathHint): Promise<Outcome[]> {
+  async #onLockedPath(attempt: Attempt<EventRequest>, hint: PathHint): Promise<Outcome[]> {
     const inTurn = hint === 'row held' ? this.#heldRows : this.#locked;
     const { outcomes, rules } = await inTurn(async (): Promise<LockedAnswer> => {
       const requests = attempt.begin();
@@ -139,16 +144,17 @@ export class Paths {
 }
 
 /** A request beyond every possible limit is refused, so it weighs no more than the largest one that can be granted. */
-export function weightOf({ quantity }: PurchaseRequest): number {
-  return Math.min(quantity, largestPurchase);
+export function weightOf(request: SaleRequest): number {
+  return request.kind === 'buy' ? Math.min(request.quantity, largestPurchase) : 1;
 }
 
 function isReplay(outcome: Outcome): boolean {
-  return outcome.kind === 'idempotency-key-reused' || (outcome.kind === 'sold' && outcome.replayed);
+  return outcome.kind === 'idempotency-key-reused' || (outcome.kind === 'granted' && outcome.replayed);
 }
 
 /** The path hint for the next batch of an event, from the outcomes of the last one. */
 function hintFor(outcomes: readonly Outcome[]): PathHint {
-  if (outcomes.every(({ kind }) => kind !== 'sold')) return 'snapshot';
-  return outcomes.some(isShortage) ? 'locked' : 'fast';
+  if (outcomes.some(({ kind }) => kind === 'settled')) return 'fast'; // which may have given tickets back
+  if (outcomes.every(({ kind }) => kind !== 'granted')) return 'snapshot';
+  return outcomes.some((outcome) => isShortage(outcome) || outcome.kind === 'buyer-limit-exceeded') ? 'locked' : 'fast';
 }

@@ -3,7 +3,8 @@
  *
  *     sell: admission (bounds, deadline) → queue → a batch of everything in it → an attempt → a path → one outcome per request
  *
- * Every path calls `decide`, the only place where the rules are written. No state here needs to survive the process: everything
+ * A release or a cancellation goes the same way. A confirmation has a queue of its own and needs no path: it takes nothing from the
+ * event (confirm.ts). Every path calls `decide`, the only place where the rules are written. No state here needs to survive the process: everything
  * that was answered is in Postgres, so any replica can answer.
  */
 import { Batcher } from '../concurrency/batcher.js';
@@ -11,21 +12,23 @@ import type { Pool } from '../db/client.js';
 import type { Fault } from '../db/faults.js';
 import { Admission, type AdmissionLimits } from './admission.js';
 import { Batches, type Resolved } from './batch.js';
+import { BuyersAtLimit, type QueueKey } from './buyersAtLimit.js';
+import { Confirmations } from './confirm.js';
 import type { EventRegistry } from './eventRegistry.js';
-import { PurchaseInProgress } from './inProgress.js';
+import { RequestInProgress } from './inProgress.js';
 import { type Path, Paths, weightOf } from './pathChoice.js';
-import type { Outcome, OverloadReason, PurchaseRequest } from './types.js';
+import type { ConfirmRequest, EventRequest, Outcome, OverloadReason, SaleRequest } from './types.js';
 
 export interface SaleLimits extends AdmissionLimits {
   readonly batchRequestsMax: number;
   readonly batchTicketsMax: number;
-  /** Concurrent transactions of all events, which is the number of the pool's connections. At least 4. */
+  /** Concurrent transactions of all events, which is the number of the pool's connections. At least 6. */
   readonly connectionsMax: number;
 }
 
 /** Receives the events of a sale, for metrics and logs. Every method returns quickly and does not throw. */
 export interface SaleObserver {
-  outcome(kind: Outcome['kind'], replayed: boolean): void;
+  outcome(request: SaleRequest['kind'], outcome: Outcome): void;
   /** A request was refused before any transaction began. */
   refused(reason: OverloadReason): void;
   /** A transaction is about to carry a batch. @param waitedMs how long its first request was waiting */
@@ -37,12 +40,15 @@ export interface SaleObserver {
 
 export interface Sale {
   /**
-   * Buys tickets, or returns the reason why not. Answers by the deadline whatever happens to the database.
+   * Buys tickets, or gives back what a purchase took, or returns the reason why not. Answers by the deadline whatever happens to
+   * the database.
    *
    * @param isGone whether the client has disconnected: then no attempt needs to begin, but one that has begun continues
    * @throws AttemptFault if the database rejects the request's statement, which is a bug in this service and is not retried
    */
-  sell(eventId: string, request: PurchaseRequest, isGone?: () => boolean): Promise<Outcome>;
+  sell(eventId: string, request: EventRequest, isGone?: () => boolean): Promise<Outcome>;
+  /** Confirms a hold, likewise. */
+  confirm(request: ConfirmRequest): Promise<Outcome>;
   /**
    * Checks whether a request for this event would be refused at once; if so, counts it as refused.
    *
@@ -59,51 +65,78 @@ export interface Sale {
   close(): Promise<void>;
 }
 
+/** Confirmations run beside sales; one statement at a time nearly always does, and a second one while the first waits for a hold. */
+const confirmingMax = 2;
+/** The queue of all confirmations, and the key under which they are admitted. */
+const confirmations: QueueKey = '';
+
 /** @param events the replica's registry of events, shared with the code that looks events up */
 export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits, observer: SaleObserver): Sale {
-  const admission = new Admission<string>(limits);
-  const batches = new Batches(new Paths(pool, events, limits, observer), observer);
-  const queue = new Batcher<string, PurchaseInProgress, Resolved>({
-    run: (eventId, batch) => batches.sell(eventId, batch),
-    expired: (inProgress) => (inProgress.mayBegin('not committed') ? undefined : inProgress.answerLate()),
-    weigh: ({ request }) => weightOf(request),
-    batchSizeMax: limits.batchRequestsMax,
-    batchWeightMax: limits.batchTicketsMax,
-  });
-  const progress = { deadlineMs: limits.deadlineMs, retryAfterSeconds: () => admission.retryAfterSeconds() };
+  const [admission, confirmAdmission] = [new Admission<string>(limits), new Admission<QueueKey>(limits)];
+  const paths = new Paths(pool, events, { ...limits, connectionsMax: limits.connectionsMax - confirmingMax }, observer);
+  const batches = new Batches<EventRequest>(paths, observer);
+  const confirmBatches = new Batches<ConfirmRequest>(new Confirmations(pool, observer), observer);
+  const atLimit = new BuyersAtLimit();
+  const queueFor = <R extends SaleRequest>(run: Batches<R>, runningPerKeyMax: number) =>
+    new Batcher<QueueKey, RequestInProgress<R>, Resolved>({
+      run: (queue, batch) => run.sell(queue, batch),
+      expired: (inProgress) => (inProgress.mayBegin('not committed') ? undefined : inProgress.answerLate()),
+      weigh: ({ request }) => weightOf(request),
+      batchSizeMax: limits.batchRequestsMax,
+      batchWeightMax: limits.batchTicketsMax,
+      runningPerKeyMax,
+    });
+  const [queue, confirmQueue] = [queueFor(batches, 1), queueFor(confirmBatches, confirmingMax)];
 
-  async function answer(eventId: string, request: PurchaseRequest, isGone?: () => boolean): Promise<Resolved> {
-    const reason = admission.refuses(eventId);
-    if (reason !== undefined) return { kind: 'overloaded', reason, retryAfterSeconds: admission.shed() };
-    const inProgress = new PurchaseInProgress(request, progress, isGone);
-    return admission.serve(eventId, queue.submit(eventId, inProgress), () => inProgress.answerLate());
+  /** Admission → queue → batch. */
+  async function serve<R extends SaleRequest>(
+    entrance: Admission<string>,
+    key: string,
+    request: R,
+    submit: (inProgress: RequestInProgress<R>) => Promise<Resolved>,
+    isGone?: () => boolean,
+  ): Promise<Outcome> {
+    const reason = entrance.refuses(key);
+    const progress = { deadlineMs: limits.deadlineMs, retryAfterSeconds: () => entrance.retryAfterSeconds() };
+    const inProgress = new RequestInProgress(request, progress, isGone);
+    const outcome: Resolved =
+      reason === undefined
+        ? await entrance.serve(key, submit(inProgress), () => inProgress.answerLate())
+        : { kind: 'overloaded', reason, retryAfterSeconds: entrance.shed() };
+    if (outcome.kind === 'failed') throw outcome.error;
+    if (outcome.kind === 'overloaded') observer.refused(outcome.reason);
+    observer.outcome(request.kind, outcome);
+    return outcome;
   }
 
   return {
     sell: async (eventId, request, isGone) => {
-      const outcome = await answer(eventId, request, isGone);
-      if (outcome.kind === 'failed') throw outcome.error;
-      if (outcome.kind === 'overloaded') observer.refused(outcome.reason);
-      observer.outcome(outcome.kind, outcome.kind === 'sold' && outcome.replayed);
+      const submit = (inProgress: RequestInProgress<EventRequest>) => queue.submit(atLimit.queueOf(eventId, request), inProgress);
+      const outcome = await serve(admission, eventId, request, submit, isGone);
+      atLimit.learn(eventId, request, outcome);
       return outcome;
     },
+    confirm: (request) => serve(confirmAdmission, confirmations, request, (inProgress) => confirmQueue.submit(confirmations, inProgress)),
     refuses: (eventId, isLate) => {
       const reason =
         admission.refuses(eventId) ?? (isLate && queue.waitingFor(eventId) > limits.batchRequestsMax ? 'event loop lag' : undefined);
       if (reason === undefined) return undefined;
+      const retryAfterSeconds = admission.shed();
       observer.refused(reason);
-      observer.outcome('overloaded', false);
-      return admission.shed();
+      observer.outcome('buy', { kind: 'overloaded', reason, retryAfterSeconds });
+      return retryAfterSeconds;
     },
     get waiting() {
-      return queue.waiting;
+      return queue.waiting + confirmQueue.waiting;
     },
     get inProgress() {
-      return admission.total;
+      return admission.total + confirmAdmission.total;
     },
     get batchesRunning() {
-      return queue.running;
+      return queue.running + confirmQueue.running;
     },
-    close: () => admission.close(),
+    close: async () => {
+      await Promise.all([admission.close(), confirmAdmission.close()]);
+    },
   };
 }

@@ -6,22 +6,37 @@ import type { Pool } from '../db/client.js';
 import { readSnapshot } from '../sql/readSnapshot.js';
 import { AttemptFault } from './attempt.js';
 import { decide } from './decide.js';
-import { keysOf } from './outcomes.js';
-import type { Outcome, PurchaseRequest } from './types.js';
+import { buyersOf, keysOf } from './outcomes.js';
+import type { EventRequest, Outcome, Rules } from './types.js';
 
 /**
+ * @param rules as cached: without a limit for buyers, their totals are not read
  * @returns one refusal per request; undefined if a request can be granted or a key is known (a replay must be as durable as the
  *   purchase that it repeats, which a read cannot ensure)
  * @throws AttemptFault; nothing was written
  */
-export async function refuseBySnapshot(pool: Pool, eventId: string, requests: readonly PurchaseRequest[]): Promise<Outcome[] | undefined> {
+export async function refuseBySnapshot(
+  pool: Pool,
+  eventId: string,
+  requests: readonly EventRequest[],
+  rules: Rules | undefined,
+): Promise<Outcome[] | undefined> {
   try {
-    const snapshot = await readSnapshot(pool.prisma, eventId, keysOf(requests));
-    if (!snapshot || snapshot.keyKnown) return undefined;
+    const hasBuyerLimit = rules !== undefined && rules.maxPerBuyer !== null;
+    const snapshot = await readSnapshot(pool.prisma, eventId, keysOf(requests), hasBuyerLimit ? buyersOf(requests) : []);
+    if (!snapshot || snapshot.keyKnown || (snapshot.event.rules.maxPerBuyer !== null && !hasBuyerLimit)) return undefined;
     const refusals: Outcome[] = [];
     for (const decision of decide(snapshot.event, [], requests)) {
-      if (decision.kind === 'grant' || decision.kind === 'repeat' || decision.kind === 'recall') return undefined;
-      refusals.push(decision);
+      switch (decision.kind) {
+        case 'grant':
+        case 'repeat':
+        case 'recall':
+        case 'give back':
+        case 'unchanged':
+          return undefined;
+        default:
+          refusals.push(decision);
+      }
     }
     return refusals;
   } catch (cause) {

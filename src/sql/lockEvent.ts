@@ -1,7 +1,6 @@
 import type { Queryable } from '../db/client.js';
 import { fence } from '../db/fence.js';
-import type { EventState } from '../sale/types.js';
-import { stateColumns, type StateRow, toState } from './eventColumns.js';
+import { stateColumns, type StateRow } from './eventColumns.js';
 
 /**
  * Locks the event's row until the end of the transaction. It waits for the batch that holds the lock, up to the lock timeout.
@@ -13,13 +12,13 @@ import { stateColumns, type StateRow, toState } from './eventColumns.js';
  *
  * @returns undefined if the event does not exist
  */
-export async function lockEvent(tx: Queryable, eventId: string): Promise<EventState | undefined> {
+export async function lockEvent(tx: Queryable, eventId: string): Promise<StateRow | undefined> {
   const rows = await tx.$queryRaw<StateRow[]>`
     SELECT ${stateColumns}
       FROM events
      WHERE id = ${eventId}::uuid
        FOR NO KEY UPDATE`;
-  return stateOf(tx, rows);
+  return orProveMissing(tx, rows);
 }
 
 /**
@@ -27,18 +26,18 @@ export async function lockEvent(tx: Queryable, eventId: string): Promise<EventSt
  * names the previous revision, so it can no longer sell. (The revision is a fencing token, as in Kleppmann's "How to do
  * distributed locking", 2016: the resource itself rejects requests with an older number.)
  */
-export async function lockAndFenceEvent(tx: Queryable, eventId: string): Promise<EventState | undefined> {
+export async function lockAndFenceEvent(tx: Queryable, eventId: string): Promise<StateRow | undefined> {
   const rows = await tx.$queryRaw<StateRow[]>`
     UPDATE events
        SET revision = revision + 1
      WHERE id = ${eventId}::uuid
     RETURNING ${stateColumns}`;
-  return stateOf(tx, rows);
+  return orProveMissing(tx, rows);
 }
 
 /** Fences the answer that an event does not exist: a replaced primary must not give it for an event that its successor sells. */
-async function stateOf(tx: Queryable, [row]: readonly StateRow[]): Promise<EventState | undefined> {
-  if (row) return toState(row);
+async function orProveMissing(tx: Queryable, [row]: readonly StateRow[]): Promise<StateRow | undefined> {
+  if (row) return row;
   await tx.$queryRaw`SELECT (${fence}) IS NOT NULL AS "isProven"`;
   return undefined;
 }

@@ -1,11 +1,17 @@
-import type { PrismaClient } from '../db/client.js';
+import type { PrismaClient, Queryable } from '../db/client.js';
 import { fence } from '../db/fence.js';
 import type { Purchase } from '../sale/types.js';
+import { lockPurchases } from './lockPurchases.js';
+import { purchaseColumns, type PurchaseRow, ticketIds, toPurchase } from './purchaseColumns.js';
 
-type Row = (Purchase & { readonly isProven: boolean }) | { readonly id: null; readonly isProven: boolean };
+type Row = (PurchaseRow & { readonly isProven: boolean }) | { readonly id: null; readonly isProven: boolean };
 
 /**
- * If the purchase is missing, the statement also fences: a replaced primary must never deny an acknowledged purchase.
+ * The purchase as it is at this moment. If it is missing, the statement also fences: a replaced primary must never deny an
+ * acknowledged purchase.
+ *
+ * A hold whose time is over may be about to be confirmed by a transaction that began before. So it is locked and read again: after
+ * the lock, it is either confirmed or can never be.
  *
  * @returns undefined if the event has no such purchase
  */
@@ -16,11 +22,7 @@ export async function readPurchase(
 ): Promise<Purchase | undefined> {
   const [row] = await db.$queryRaw<Row[]>`
     WITH found AS MATERIALIZED (
-      SELECT p.id, p.event_id AS "eventId", p.quantity, p.created_at AS "createdAt",
-             ARRAY (SELECT t.id::text
-                      FROM tickets t
-                     WHERE t.event_id = p.event_id AND t.purchase_id = p.id
-                     ORDER BY t.id) AS "ticketIds"
+      SELECT ${purchaseColumns}, ${ticketIds} AS "ticketIds"
         FROM purchases p
        WHERE p.event_id = ${eventId}::uuid AND p.id = ${purchaseId}::uuid
     )
@@ -28,8 +30,12 @@ export async function readPurchase(
       FROM (SELECT CASE WHEN EXISTS (SELECT FROM found) THEN false ELSE (${fence}) IS NOT NULL END AS "isProven") proof
       LEFT JOIN found ON true`;
   if (!row) throw new Error('a statement that always returns a row returned none');
-  const { isProven, ...purchase } = row;
-  if (purchase.id !== null) return purchase;
-  if (!isProven) throw new Error('a purchase is missing, and the server did not prove that it is the primary');
+  if (row.id !== null) return row.isDue ? settledPurchase(db, eventId, purchaseId) : toPurchase(row);
+  if (!row.isProven) throw new Error('a purchase is missing, and the server did not prove that it is the primary');
   return undefined;
+}
+
+async function settledPurchase(db: Queryable, eventId: string, purchaseId: string): Promise<Purchase | undefined> {
+  const { purchases } = await lockPurchases(db, eventId, { ids: [purchaseId] });
+  return purchases[0]?.purchase;
 }

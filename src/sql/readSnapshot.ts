@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/client.js';
 import type { EventState } from '../sale/types.js';
-import { stateColumns, type StateRow, toState } from './eventColumns.js';
+import { stateColumns, type StateRow, toRules } from './eventColumns.js';
 
 export interface Snapshot {
   readonly event: EventState;
@@ -10,25 +10,62 @@ export interface Snapshot {
 
 interface Row extends StateRow {
   readonly keyKnown: boolean;
+  readonly held: number;
+  readonly due: number;
+  readonly buyerTotals: Readonly<Record<string, number>> | null;
 }
 
 /**
  * The event, and whether a key is known, in one snapshot and without a lock. Every purchase updates the event's row in its own
- * transaction, so the snapshot shows a purchase if and only if `available` has been reduced by it.
+ * transaction, so the snapshot shows a purchase if and only if `available` has been reduced by it. Expired holds count as available
+ * and not as their buyers'.
  *
- * The keys are looked up one by one (readExisting.ts explains why).
+ * The keys and the buyers are looked up one by one (lockPurchases.ts explains why).
  *
+ * @param buyerIds without duplicates; empty if nothing depends on their totals
  * @returns undefined if the event does not exist
  */
-export async function readSnapshot(db: Queryable, eventId: string, keys: readonly string[]): Promise<Snapshot | undefined> {
-  const keyList = `{${keys.map((key) => JSON.stringify(key)).join()}}`;
+export async function readSnapshot(
+  db: Queryable,
+  eventId: string,
+  keys: readonly string[],
+  buyerIds: readonly string[],
+): Promise<Snapshot | undefined> {
   const [row] = await db.$queryRaw<Row[]>`
-    SELECT ${stateColumns},
+    SELECT ${stateColumns}, holds.held, holds.due,
            EXISTS (SELECT
-                     FROM unnest(${keyList}::text[]) AS asked (key),
+                     FROM unnest(${toArrayLiteral(keys)}::text[]) AS asked (key),
                           LATERAL (SELECT FROM purchases p WHERE p.event_id = events.id AND p.idempotency_key = asked.key OFFSET 0) AS known)
-             AS "keyKnown"
-      FROM events
+             AS "keyKnown",
+           (SELECT jsonb_object_agg(buyer.id, coalesce(total.quantity, 0) - coalesce(expired.quantity, 0))
+              FROM unnest(${toArrayLiteral(buyerIds)}::text[]) AS buyer (id)
+              LEFT JOIN LATERAL (SELECT quantity FROM buyer_totals WHERE event_id = events.id AND buyer_id = buyer.id OFFSET 0) AS total ON true,
+                   LATERAL (SELECT sum(quantity)::int AS quantity
+                              FROM purchases p
+                             WHERE p.event_id = events.id AND p.buyer_id = buyer.id
+                               AND p.status = 'held' AND p.expires_at <= statement_timestamp()) AS expired) AS "buyerTotals"
+      FROM events,
+           LATERAL (SELECT coalesce(sum(quantity) FILTER (WHERE expires_at > statement_timestamp()), 0)::int AS held,
+                           coalesce(sum(quantity) FILTER (WHERE expires_at <= statement_timestamp()), 0)::int AS due
+                      FROM purchases
+                     WHERE event_id = events.id AND status = 'held') AS holds
      WHERE events.id = ${eventId}::uuid`;
-  return row && { event: toState(row), keyKnown: row.keyKnown };
+  if (!row) return undefined;
+  const { available, due, held, phase, startsInSeconds, buyerTotals, keyKnown } = row;
+  return {
+    event: {
+      available: available + due,
+      held,
+      phase,
+      startsInSeconds,
+      rules: toRules(row),
+      buyerTotals: new Map(Object.entries(buyerTotals ?? {})),
+    },
+    keyKnown,
+  };
+}
+
+/** Texts without control characters are quoted in a Postgres array as strings are in JSON. */
+function toArrayLiteral(texts: readonly string[]): string {
+  return `{${texts.map((text) => JSON.stringify(text)).join()}}`;
 }

@@ -1,7 +1,7 @@
 import type { Queryable } from '../db/client.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { mayTake } from './eventColumns.js';
-import { type NewPurchase, toArray, toColumns } from './recordPurchases.js';
+import { countBuyers, type NewPurchase, timesAndStatus, toArray, toColumns, totalsOf, writtenColumns } from './recordPurchases.js';
 
 /** What one event sells, by the rules of a revision. */
 export interface EventPurchases {
@@ -36,11 +36,23 @@ export async function recordSeveral(db: Queryable, batches: readonly EventPurcha
   const columns = batches.map(({ purchases }) => toColumns(purchases));
   const all = (pick: (of: (typeof columns)[number], index: number) => string) => toArray(columns.map(pick).join(''));
   const eventOf = (index: number) => `,${batches[index]?.eventId ?? ''}`;
+  const optional = optionalColumn(batches, columns);
+  const totals = batches.flatMap(({ eventId, purchases }) =>
+    totalsOf(purchases).map(([buyerId, quantity]) => ({ eventId, buyerId, quantity })),
+  );
+  const counted =
+    totals.length === 0
+      ? Prisma.empty
+      : countBuyers(Prisma.sql`
+          SELECT sold.id, buyer.id, buyer.quantity, sold.max_per_buyer
+            FROM sold, unnest(${totals.map(({ eventId }) => eventId)}::uuid[], ${totals.map(({ buyerId }) => buyerId)}::text[],
+                              ${totals.map(({ quantity }) => quantity)}::int[]) AS buyer (event_id, id, quantity)
+           WHERE buyer.event_id = sold.id`);
   const [row] = await db.$queryRaw<Row[]>`
     WITH locked AS MATERIALIZED (
       SELECT events.id, batch.revision, batch.tickets
         FROM events, unnest(${all((_, index) => eventOf(index))}::uuid[], ${all((_, index) => `,${String(batches[index]?.revision)}`)}::int[],
-                            ${all((of) => `,${String(of.ticketCount)}`)}::int[]) AS batch (event_id, revision, tickets)
+                            ${all((of) => `,${String(of.quantity)}`)}::int[]) AS batch (event_id, revision, tickets)
        WHERE events.id = batch.event_id
        ORDER BY events.id
          FOR NO KEY UPDATE OF events
@@ -49,17 +61,19 @@ export async function recordSeveral(db: Queryable, batches: readonly EventPurcha
          SET available = available - locked.tickets, updated_at = statement_timestamp()
         FROM locked
        WHERE events.id = locked.id AND ${mayTake(Prisma.sql`locked.tickets`, Prisma.sql`locked.revision`)}
-      RETURNING events.id
+      RETURNING events.id, events.hold_seconds, events.max_per_buyer
     ), bought AS (
-      INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at)
-      SELECT sold.id, new.id, new.quantity, new.key, new.fingerprint, statement_timestamp()
+      INSERT INTO purchases (${writtenColumns})
+      SELECT sold.id, new.id, new.quantity, new.key, new.fingerprint, new.buyer_id, new.reference, ${timesAndStatus(Prisma.sql`sold`)}
         FROM sold, unnest(${all((_, index) => eventOf(index).repeat(batches[index]?.purchases.length ?? 0))}::uuid[],
                           ${all((of) => of.purchaseIds)}::uuid[], ${all((of) => of.quantities)}::int[],
-                          ${all((of) => of.keys)}::text[], ${all((of) => of.fingerprints)}::text[])
-                     AS new (event_id, id, quantity, key, fingerprint)
+                          ${all((of) => of.keys)}::text[], ${all((of) => of.fingerprints)}::text[],
+                          ${optional('buyerIds')}::text[], ${optional('references')}::text[])
+                     AS new (event_id, id, quantity, key, fingerprint, buyer_id, reference)
        WHERE new.event_id = sold.id
       RETURNING 1
-    ), issued AS (
+    ), ${counted}
+    issued AS (
       INSERT INTO tickets (event_id, id, purchase_id)
       SELECT sold.id, new.id, new.purchase_id
         FROM sold, unnest(${all((of, index) => eventOf(index).repeat(of.ticketCount))}::uuid[],
@@ -84,4 +98,12 @@ export async function recordSeveral(db: Queryable, batches: readonly EventPurcha
     throw new Error(`meant ${String(purchaseCount)} purchases of ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
   }
   return sold;
+}
+
+/** A column of all batches that is empty if no purchase has a value. Batches without one contribute as many nulls as purchases. */
+export function optionalColumn(batches: readonly EventPurchases[], columns: readonly ReturnType<typeof toColumns>[]) {
+  return (name: 'buyerIds' | 'references'): string => {
+    if (columns.every((of) => of[name] === '')) return '{}';
+    return toArray(columns.map((of, index) => of[name] || ',NULL'.repeat(batches[index]?.purchases.length ?? 0)).join(''));
+  };
 }

@@ -2,8 +2,9 @@ import type { Queryable } from '../db/client.js';
 import { Prisma } from '../generated/prisma/client.js';
 import type { ExistingPurchase } from '../sale/types.js';
 import { mayTake } from './eventColumns.js';
-import { type NewPurchase, toArray, toColumns } from './recordPurchases.js';
-import type { EventPurchases } from './recordSeveral.js';
+import { keyedColumns, type KeyedPurchaseRow, ticketIds, toExisting } from './purchaseColumns.js';
+import { countBuyers, type NewPurchase, timesAndStatus, toArray, toColumns, writtenColumns } from './recordPurchases.js';
+import { type EventPurchases, optionalColumn } from './recordSeveral.js';
 
 export interface PurchasesAndKeys extends EventPurchases {
   /** Keys to look up in addition to those of `purchases`. */
@@ -17,9 +18,11 @@ export interface Recorded {
   readonly known: ReadonlySet<string>;
   /**
    * The purchases of known keys, as committed when the statement began. A purchase committed while the statement waited for the
-   * row is not included.
+   * row is not included, and neither is a hold whose time is over: until it is locked, it may still be confirmed.
    */
   readonly existing: readonly ExistingPurchase[];
+  /** The keys of the latter. */
+  readonly dueKeys: readonly string[];
 }
 
 interface Row {
@@ -35,16 +38,8 @@ interface Row {
   createdAt: Date;
 }
 
-/** An existing purchase as JSON. */
-interface ExistingRow {
-  id: string;
-  eventId: string;
-  quantity: number;
-  key: string;
-  fingerprint: string;
-  createdAt: string;
-  ticketIds: string[];
-}
+/** An existing purchase as JSON, where times are texts. */
+type ExistingRow = Omit<KeyedPurchaseRow, 'createdAt' | 'expiresAt'> & { readonly createdAt: string; readonly expiresAt: string | null };
 
 /**
  * `recordSeveral`, except that it skips every purchase whose key is known, and reads the purchase that the key bought. For each
@@ -68,28 +63,38 @@ export async function recordUnlessKnown(db: Queryable, batches: readonly Purchas
   const eventOf = (index: number) => `,${batches[index]?.eventId ?? ''}`;
   const purchaseCount = batches.reduce((sum, { purchases }) => sum + purchases.length, 0);
   const moreKeys = batches.flatMap(({ eventId, moreKeys: keys }) => keys.map((key) => ({ eventId, key })));
+  const optional = optionalColumn(batches, columns);
+  const counted = columns.every(({ buyerIds }) => buyerIds === '')
+    ? Prisma.empty
+    : countBuyers(Prisma.sql`
+          SELECT bought.event_id, bought.buyer_id, sum(bought.quantity)::int, locked.max_per_buyer
+            FROM bought, locked
+           WHERE bought.event_id = locked.id AND bought.buyer_id IS NOT NULL
+           GROUP BY bought.event_id, bought.buyer_id, locked.max_per_buyer`);
   const [row] = await db.$queryRaw<Row[]>`
     WITH locked AS MATERIALIZED (
-      SELECT events.id
+      SELECT events.id, events.hold_seconds, events.max_per_buyer
         FROM events, unnest(${all((_, index) => eventOf(index))}::uuid[], ${all((_, index) => `,${String(batches[index]?.revision)}`)}::int[],
-                            ${all((of) => `,${String(of.ticketCount)}`)}::int[]) AS batch (event_id, revision, tickets)
+                            ${all((of) => `,${String(of.quantity)}`)}::int[]) AS batch (event_id, revision, tickets)
        WHERE events.id = batch.event_id AND ${mayTake(Prisma.sql`batch.tickets`, Prisma.sql`batch.revision`)}
        ORDER BY events.id
          FOR NO KEY UPDATE OF events
     ), new AS MATERIALIZED (
-      SELECT new.*
+      SELECT new.*, locked.hold_seconds
         FROM locked, unnest(${all((_, index) => eventOf(index).repeat(batches[index]?.purchases.length ?? 0))}::uuid[],
                             ${all((of) => of.purchaseIds)}::uuid[], ${all((of) => of.quantities)}::int[],
-                            ${all((of) => of.keys)}::text[], ${all((of) => of.fingerprints)}::text[])
-                       AS new (event_id, id, quantity, key, fingerprint)
+                            ${all((of) => of.keys)}::text[], ${all((of) => of.fingerprints)}::text[],
+                            ${optional('buyerIds')}::text[], ${optional('references')}::text[])
+                       AS new (event_id, id, quantity, key, fingerprint, buyer_id, reference)
        WHERE new.event_id = locked.id
     ), bought AS (
-      INSERT INTO purchases (event_id, id, quantity, idempotency_key, request_fingerprint, created_at)
-      SELECT event_id, id, quantity, key, fingerprint, statement_timestamp()
+      INSERT INTO purchases (${writtenColumns})
+      SELECT event_id, id, quantity, key, fingerprint, buyer_id, reference, ${timesAndStatus(Prisma.sql`new`)}
         FROM new
           ON CONFLICT (event_id, idempotency_key) DO NOTHING
-      RETURNING event_id, id, quantity
-    ), taken AS MATERIALIZED (
+      RETURNING event_id, id, quantity, buyer_id
+    ), ${counted}
+    taken AS MATERIALIZED (
       SELECT event_id, sum(quantity)::int AS tickets FROM bought GROUP BY event_id
     ), sold AS (
       UPDATE events
@@ -108,12 +113,7 @@ export async function recordUnlessKnown(db: Queryable, batches: readonly Purchas
        UNION ALL
       SELECT * FROM unnest(${moreKeys.map(({ eventId }) => eventId)}::uuid[], ${moreKeys.map(({ key }) => key)}::text[])
     ), existing AS (
-      SELECT p.id, p.event_id AS "eventId", p.quantity, p.idempotency_key AS key, p.request_fingerprint AS fingerprint,
-             p.created_at AS "createdAt",
-             ARRAY (SELECT t.id
-                      FROM tickets t
-                     WHERE t.event_id = p.event_id AND t.purchase_id = p.id
-                     ORDER BY t.id) AS "ticketIds"
+      SELECT ${keyedColumns}, ${ticketIds} AS "ticketIds"
         FROM asked, LATERAL (SELECT * FROM purchases WHERE event_id = asked.event_id AND idempotency_key = asked.key OFFSET 0) AS p
     )
     SELECT (SELECT string_agg(id::text, ',') FROM locked) AS "eventIds",
@@ -129,30 +129,37 @@ export async function recordUnlessKnown(db: Queryable, batches: readonly Purchas
 
 /** Asserts that the rows written are the rows intended. */
 function toRecorded(batches: readonly EventPurchases[], row: Row): ReadonlyMap<string, Recorded> {
-  const held = new Set(row.eventIds?.split(','));
+  const locked = new Set(row.eventIds?.split(','));
   const written = row.purchaseIds === null ? undefined : new Set(row.purchaseIds.split(','));
   const isKnown = ({ id }: NewPurchase) => written !== undefined && !written.has(id);
-  const existing = row.existing.map(toExisting);
   const recorded = new Map<string, Recorded>();
-  let [purchaseCount, ticketCount] = [0, 0];
+  let [purchaseCount, ticketCount, taken] = [0, 0, 0];
   for (const { eventId, purchases } of batches) {
-    if (!held.has(eventId)) continue;
+    if (!locked.has(eventId)) continue;
     const known = purchases.filter(isKnown);
     if (known.some(({ idempotency }) => idempotency === null)) throw new Error('a purchase without a key was skipped as known');
-    purchaseCount += purchases.length - known.length;
-    ticketCount += purchases.reduce((sum, each) => sum + (isKnown(each) ? 0 : each.quantity), 0);
+    for (const each of purchases) {
+      if (isKnown(each)) continue;
+      purchaseCount += 1;
+      ticketCount += each.ticketIds.length;
+      taken += each.quantity;
+    }
+    const existing = row.existing.filter((found) => found.eventId === eventId);
     recorded.set(eventId, {
       createdAt: row.createdAt,
       known: new Set(known.map(({ id }) => id)),
-      existing: existing.filter(({ purchase }) => purchase.eventId === eventId),
+      existing: existing.filter((found) => !found.isDue).map(toExistingPurchase),
+      dueKeys: existing.flatMap(({ isDue: due, key }) => (due && key !== null ? [key] : [])),
     });
   }
-  if (row.purchases !== purchaseCount || row.tickets !== ticketCount || row.taken !== ticketCount) {
-    throw new Error(`expected ${String(purchaseCount)} purchases of ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
+  if (row.purchases !== purchaseCount || row.tickets !== ticketCount || row.taken !== taken) {
+    throw new Error(
+      `expected ${String(purchaseCount)} purchases of ${String(taken)} with ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`,
+    );
   }
   return recorded;
 }
 
-function toExisting({ key, fingerprint, createdAt, ...purchase }: ExistingRow): ExistingPurchase {
-  return { purchase: { ...purchase, createdAt: new Date(createdAt) }, idempotency: { key, fingerprint } };
+function toExistingPurchase(row: ExistingRow): ExistingPurchase {
+  return toExisting({ ...row, createdAt: new Date(row.createdAt), expiresAt: row.expiresAt === null ? null : new Date(row.expiresAt) });
 }

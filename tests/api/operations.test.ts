@@ -128,7 +128,7 @@ test('/metrics is Prometheus text about the program and about its process', asyn
 });
 
 test.each([
-  ['sold', 2, undefined],
+  ['granted', 2, undefined],
   ['replayed', 2, 'a-key-for-the-metrics'],
   ['insufficient-availability', 4, undefined],
   ['purchase-limit-exceeded', 5, undefined],

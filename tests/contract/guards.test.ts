@@ -38,7 +38,7 @@ test('the statement for several events sells for those that have enough, and doe
   });
   await expect(sellFast(pool, [batch(short, 3, 3), batch(enough, 3, 2)])).resolves.toMatchObject([
     undefined,
-    [{ kind: 'sold' }, { kind: 'sold' }],
+    [{ kind: 'granted' }, { kind: 'granted' }],
   ]);
   await expectConserved(pool, enough, 5);
   await expectConserved(pool, short, 0);
@@ -50,8 +50,8 @@ test('the fast path sells to no request whose key is known, and to all others', 
   await attemptFast(pool, eventId, [bought]);
   const outcomes = await attemptFast(pool, eventId, [request(2, 'known'), request(1), request(3, 'known')]);
   expect(outcomes).toMatchObject([
-    { kind: 'sold', replayed: true, purchase: { id: bought.purchaseId } },
-    { kind: 'sold', replayed: false },
+    { kind: 'granted', replayed: true, purchase: { id: bought.purchaseId } },
+    { kind: 'granted', replayed: false },
     { kind: 'idempotency-key-reused' },
   ]);
   await expectConserved(pool, eventId, 3);

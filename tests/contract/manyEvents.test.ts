@@ -49,7 +49,7 @@ test('a key of one event that was used before fails none of the others in the st
   const outcomes = await Promise.all(
     eventIds.map((eventId, index) => replica.sell(eventId, request(2, index === 3 ? 'used in one' : 'another'))),
   );
-  expect(outcomes.map((outcome) => outcome.kind === 'sold' && outcome.replayed)).toEqual(eventIds.map((_, index) => index === 3));
+  expect(outcomes.map((outcome) => outcome.kind === 'granted' && outcome.replayed)).toEqual(eventIds.map((_, index) => index === 3));
   for (const [index, eventId] of eventIds.entries()) await expectConserved(pools[0], eventId, index === 3 ? 2 : 4);
 });
 
@@ -63,11 +63,11 @@ test('an event that is held up holds up the others for one lock timeout at most'
   const heldUp = sale.sell(eventIds[0]!, request(1));
   for (let round = 0; round < 5; round += 1) {
     const others = await Promise.all(eventIds.slice(1).map((eventId) => sale.sell(eventId, request(1))));
-    expect(others.map(({ kind }) => kind)).toEqual(others.map(() => 'sold'));
+    expect(others.map(({ kind }) => kind)).toEqual(others.map(() => 'granted'));
   }
   await holder.query('COMMIT');
   holder.release();
-  await expect(heldUp).resolves.toMatchObject({ kind: 'sold' });
+  await expect(heldUp).resolves.toMatchObject({ kind: 'granted' });
   for (const [index, eventId] of eventIds.entries()) await expectConserved(hasty, eventId, index === 0 ? 1 : 5);
   await sale.close();
   await hasty.close();
@@ -89,7 +89,7 @@ test('rows that others hold keep neither the refusals of a sold-out event nor th
   for (let round = 0; round < 5; round += 1) {
     await expect(sale.sell(soldOut, request(1))).resolves.toMatchObject({ kind: 'sold-out' });
     await expect(sale.sell(edge, request(11))).resolves.toMatchObject({ kind: 'purchase-limit-exceeded' });
-    await expect(sale.sell(edge, request(2))).resolves.toMatchObject({ kind: 'sold' });
+    await expect(sale.sell(edge, request(2))).resolves.toMatchObject({ kind: 'granted' });
   }
   let stillHeld = true;
   void heldUp[0]?.then(() => (stillHeld = false));
@@ -97,7 +97,7 @@ test('rows that others hold keep neither the refusals of a sold-out event nor th
   expect(stillHeld).toBe(true);
   await holder.query('COMMIT');
   holder.release();
-  for (const outcome of await Promise.all(heldUp)) expect(outcome.kind).toBe('sold');
+  for (const outcome of await Promise.all(heldUp)) expect(outcome.kind).toBe('granted');
   await sale.close();
   await expectConserved(pools[0], edge, 10);
   for (const eventId of locked) await expectConserved(pools[0], eventId, 1);
@@ -118,7 +118,7 @@ test('a request that the database refuses fails alone, whatever shared its batch
       answers.push(replicas[0].sell(eventId, request(1, index === 2 && buyer === 7 ? 'poison' : `buyer ${String(buyer)}`)));
   const settled = await Promise.allSettled(answers);
   expect(settled.map((answer) => (answer.status === 'fulfilled' ? answer.value.kind : 'failed'))).toEqual(
-    answers.map((_, index) => (index === 27 ? 'failed' : 'sold')),
+    answers.map((_, index) => (index === 27 ? 'failed' : 'granted')),
   );
   for (const [index, eventId] of eventIds.entries()) await expectConserved(pools[0], eventId, index === 2 ? 9 : 10);
   await database.sql.query('DROP TRIGGER refuse_poison ON purchases');

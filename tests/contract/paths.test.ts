@@ -21,12 +21,12 @@ beforeAll(() => {
 
 const kindsOf = async (eventId: string, ...requests: ReturnType<typeof request>[]) =>
   (await Promise.all(requests.map((each) => sale.sell(eventId, each)))).map((outcome) =>
-    outcome.kind === 'sold' && outcome.replayed ? 'replayed' : outcome.kind,
+    outcome.kind === 'granted' && outcome.replayed ? 'replayed' : outcome.kind,
   );
 
 test('a sold-out event refuses by a snapshot, and still gives a key its purchase again', async () => {
   const eventId = await newEvent(pool, 2, 2);
-  await expect(kindsOf(eventId, request(2, 'bought'))).resolves.toEqual(['sold']);
+  await expect(kindsOf(eventId, request(2, 'bought'))).resolves.toEqual(['granted']);
   await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold-out']);
   await expect(kindsOf(eventId, request(1, 'another'), request(3), request(1e18))).resolves.toEqual([
     'sold-out',
@@ -45,10 +45,10 @@ test('a sold-out event refuses by a snapshot, and still gives a key its purchase
 
 test('an event that was seen sold out sells again as soon as something is left', async () => {
   const eventId = await newEvent(pool, 1);
-  await expect(kindsOf(eventId, request(1), request(1), request(1))).resolves.toEqual(['sold', 'sold-out', 'sold-out']);
+  await expect(kindsOf(eventId, request(1), request(1), request(1))).resolves.toEqual(['granted', 'sold-out', 'sold-out']);
   // Nothing in the API gives a ticket back; the memory of the sale must not depend on that.
   await database.sql.query('UPDATE events SET total_quota = 2, available = 1 WHERE id = $1', [eventId]);
-  await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold']);
+  await expect(kindsOf(eventId, request(1))).resolves.toEqual(['granted']);
   await expectConserved(pool, eventId, 2);
 });
 
@@ -56,8 +56,8 @@ test('a batch with a repeated key, a reused one, and one over the limit is sold 
   const eventId = await newEvent(pool, 100, 5);
   const first = kindsOf(eventId, request(1));
   const rest = kindsOf(eventId, request(2, 'twice'), request(2, 'twice'), request(3, 'twice'), request(6), request(5));
-  await expect(first).resolves.toEqual(['sold']);
-  await expect(rest).resolves.toEqual(['sold', 'replayed', 'idempotency-key-reused', 'purchase-limit-exceeded', 'sold']);
+  await expect(first).resolves.toEqual(['granted']);
+  await expect(rest).resolves.toEqual(['granted', 'replayed', 'idempotency-key-reused', 'purchase-limit-exceeded', 'granted']);
   await expectConserved(pool, eventId, 8);
 });
 
@@ -80,17 +80,17 @@ test('replays, reused keys and requests over the limit are answered on the fast 
     request(3),
   ];
   const outcomes = await Promise.all(wanted.map((each) => watched.sell(eventId, each)));
-  expect(outcomes.map((outcome) => (outcome.kind === 'sold' && outcome.replayed ? 'replayed' : outcome.kind))).toEqual([
-    'sold',
+  expect(outcomes.map((outcome) => (outcome.kind === 'granted' && outcome.replayed ? 'replayed' : outcome.kind))).toEqual([
+    'granted',
     'replayed',
     'idempotency-key-reused',
     'replayed',
     'purchase-limit-exceeded',
-    'sold',
+    'granted',
     'replayed',
     'purchase-limit-exceeded',
   ]);
-  await expect(watched.sell(eventId, request(2, 'bought before'))).resolves.toMatchObject({ kind: 'sold', replayed: true });
+  await expect(watched.sell(eventId, request(2, 'bought before'))).resolves.toMatchObject({ kind: 'granted', replayed: true });
   expect(paths).toEqual(['fast', 'fast']);
   await watched.close();
   await expectConserved(pool, eventId, 8);
@@ -99,7 +99,7 @@ test('replays, reused keys and requests over the limit are answered on the fast 
 test('keys may have every visible character that arrays and strings are written with', async () => {
   const eventId = await newEvent(pool, 100);
   const keys = ['{"quoted","list"}', 'back\\slash\\\\es', 'NULL............', "it's,(a)';--$1$2", '!"#$%&()*+,-./:;<=>?@[]^_`{|}~'];
-  await expect(kindsOf(eventId, ...keys.map((key) => request(1, key)))).resolves.toEqual(keys.map(() => 'sold'));
+  await expect(kindsOf(eventId, ...keys.map((key) => request(1, key)))).resolves.toEqual(keys.map(() => 'granted'));
   await expect(kindsOf(eventId, ...keys.map((key) => request(1, key)))).resolves.toEqual(keys.map(() => 'replayed'));
   const { rows } = await database.sql.query<{ key: string }>('SELECT idempotency_key AS key FROM purchases WHERE event_id = $1', [eventId]);
   expect(rows.map((row) => row.key).sort()).toEqual(keys.map((key) => key.padEnd(16, '.')).sort());
@@ -110,7 +110,7 @@ test('a fault that is a bug in this service is thrown at once, and the event sel
   await database.sql.query('ALTER TABLE tickets RENAME TO mislaid');
   await expect(sale.sell(eventId, request(1))).rejects.toThrow('an attempt at a batch failed');
   await database.sql.query('ALTER TABLE mislaid RENAME TO tickets');
-  await expect(kindsOf(eventId, request(1))).resolves.toEqual(['sold']);
+  await expect(kindsOf(eventId, request(1))).resolves.toEqual(['granted']);
   await expectConserved(pool, eventId, 1);
 });
 
@@ -121,7 +121,7 @@ test('times are the same moment whatever the time zone of the database', async (
   const eventId = await newEvent(abroad, 10);
   const before = Date.now();
   const outcomes = [await sale.sell(eventId, request(1, 'key')), await sale.sell(eventId, request(1, 'key'))];
-  const times = outcomes.map((outcome) => (outcome.kind === 'sold' ? outcome.purchase.createdAt.getTime() : NaN));
+  const times = outcomes.map((outcome) => (outcome.kind === 'granted' ? outcome.purchase.createdAt.getTime() : NaN));
   expect(times[0]).toBe(times[1]);
   expect(Math.abs(times[0]! - before)).toBeLessThan(60_000);
   await sale.close();

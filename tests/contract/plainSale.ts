@@ -23,7 +23,7 @@ export function plainSale(pool: Pool): AnySale {
             });
             if (earlier && earlier.requestFingerprint !== request.idempotency.fingerprint) return { kind: 'idempotency-key-reused' };
             if (earlier)
-              return { kind: 'sold', purchase: { ...earlier, ticketIds: earlier.tickets.map((ticket) => ticket.id) }, replayed: true };
+              return { kind: 'granted', purchase: { ...earlier, ticketIds: earlier.tickets.map((ticket) => ticket.id) }, replayed: true };
           }
           if (request.quantity > event.maxPurchaseLimit) {
             return { kind: 'purchase-limit-exceeded', maxPurchaseLimit: event.maxPurchaseLimit };
@@ -42,7 +42,7 @@ export function plainSale(pool: Pool): AnySale {
           const key = { idempotencyKey: request.idempotency?.key ?? null, requestFingerprint: request.idempotency?.fingerprint ?? null };
           await tx.purchase.create({ data: { id, eventId, quantity, createdAt, ...key } });
           await tx.ticket.createMany({ data: purchase.ticketIds.map((ticketId) => ({ id: ticketId, eventId, purchaseId: id })) });
-          return { kind: 'sold', purchase, replayed: false };
+          return { kind: 'granted', purchase, replayed: false };
         }),
       );
       last = mine.catch(() => undefined);

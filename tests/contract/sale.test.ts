@@ -38,8 +38,8 @@ describe.each(sales)('%s', (_name, open) => {
     const eventId = await newEvent(pool, 10);
     const bought = request(3);
     const outcome = await sale.sell(eventId, bought);
-    expect(outcome).toMatchObject({ kind: 'sold', replayed: false, purchase: { id: bought.purchaseId, eventId, quantity: 3 } });
-    const { ticketIds } = (outcome as Extract<Outcome, { kind: 'sold' }>).purchase;
+    expect(outcome).toMatchObject({ kind: 'granted', replayed: false, purchase: { id: bought.purchaseId, eventId, quantity: 3 } });
+    const { ticketIds } = (outcome as Extract<Outcome, { kind: 'granted' }>).purchase;
     expect(ticketIds).toHaveLength(3);
     expect([...ticketIds].sort()).toEqual(ticketIds);
     await expectConserved(pool, eventId, 3);
@@ -48,7 +48,7 @@ describe.each(sales)('%s', (_name, open) => {
   test('sells exactly what remains: a smaller request after a larger one that did not fit', async () => {
     const eventId = await newEvent(pool, 5);
     const outcomes = await Promise.all([4, 2, 1, 1].map((quantity) => sale.sell(eventId, request(quantity))));
-    expect(outcomes.map((outcome) => outcome.kind)).toEqual(['sold', 'insufficient-availability', 'sold', 'sold-out']);
+    expect(outcomes.map((outcome) => outcome.kind)).toEqual(['granted', 'insufficient-availability', 'granted', 'sold-out']);
     expect(outcomes[1]).toMatchObject({ available: 1 });
     await expectConserved(pool, eventId, 5);
   });
@@ -69,9 +69,9 @@ describe.each(sales)('%s', (_name, open) => {
     const eventId = await newEvent(pool, 2);
     const first = await sale.sell(eventId, request(2, 'key'));
     const second = await sale.sell(eventId, request(2, 'key'));
-    expect(first).toMatchObject({ kind: 'sold', replayed: false });
-    const { id, ticketIds } = (first as Extract<Outcome, { kind: 'sold' }>).purchase;
-    expect(second).toMatchObject({ kind: 'sold', replayed: true, purchase: { id, ticketIds } });
+    expect(first).toMatchObject({ kind: 'granted', replayed: false });
+    const { id, ticketIds } = (first as Extract<Outcome, { kind: 'granted' }>).purchase;
+    expect(second).toMatchObject({ kind: 'granted', replayed: true, purchase: { id, ticketIds } });
     await expectConserved(pool, eventId, 2);
   });
 
@@ -93,7 +93,7 @@ describe.each(sales)('%s', (_name, open) => {
   test('remembers no refusal', async () => {
     const eventId = await newEvent(pool, 1);
     await expect(sale.sell(eventId, request(2, 'key'))).resolves.toMatchObject({ kind: 'insufficient-availability' });
-    await expect(sale.sell(eventId, request(1, 'key'))).resolves.toMatchObject({ kind: 'sold', replayed: false });
+    await expect(sale.sell(eventId, request(1, 'key'))).resolves.toMatchObject({ kind: 'granted', replayed: false });
     await expectConserved(pool, eventId, 1);
   });
 
@@ -107,9 +107,9 @@ describe.each(sales)('%s', (_name, open) => {
 
 /** An outcome without what differs between two sales of the same history: ids and times. */
 function shape(outcome: Outcome): unknown {
-  if (outcome.kind !== 'sold') return outcome;
+  if (outcome.kind !== 'granted') return outcome;
   const { quantity, ticketIds } = outcome.purchase;
-  return { kind: 'sold', replayed: outcome.replayed, quantity, tickets: ticketIds.length };
+  return { kind: 'granted', replayed: outcome.replayed, quantity, tickets: ticketIds.length };
 }
 
 test('for any history, group commit gives each request the outcome that the plain sale gives it', async () => {

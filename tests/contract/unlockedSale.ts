@@ -17,7 +17,7 @@ export function unlockedSale(pool: Pool): AnySale {
         const ticketIds = Array.from({ length: quantity }, () => uuidv7());
         await tx.purchase.create({ data: { id: purchaseId, eventId, quantity, createdAt } });
         await tx.ticket.createMany({ data: ticketIds.map((id) => ({ id, eventId, purchaseId })) });
-        return { kind: 'sold', purchase: { id: purchaseId, eventId, quantity, createdAt, ticketIds }, replayed: false };
+        return { kind: 'granted', purchase: { id: purchaseId, eventId, quantity, createdAt, ticketIds }, replayed: false };
       }, pool.transaction),
     close: () => Promise.resolve(),
   };

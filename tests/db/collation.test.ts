@@ -63,8 +63,8 @@ test('a replica that runs through the migration sells on, although it had prepar
   await expect(migrate(database.url)).resolves.toEqual([migration]);
   const sale = batchedSale(pool);
   const wanted = request(2, 'key');
-  await expect(sale.sell(eventId, wanted)).resolves.toMatchObject({ kind: 'sold', replayed: false });
-  await expect(sale.sell(eventId, request(2, 'key'))).resolves.toMatchObject({ kind: 'sold', replayed: true });
+  await expect(sale.sell(eventId, wanted)).resolves.toMatchObject({ kind: 'granted', replayed: false });
+  await expect(sale.sell(eventId, request(2, 'key'))).resolves.toMatchObject({ kind: 'granted', replayed: true });
   await sale.close();
   await expectConserved(pool, eventId, 3);
   await pool.close();

@@ -52,7 +52,7 @@ test('a sale on connections that became read-only goes on over others', async ()
   const sale = batchedSale(pool);
   const eventId = await newEvent(pool, 10);
   await demoteOpenSessions(pool, 4);
-  await expect(sale.sell(eventId, request(1))).resolves.toMatchObject({ kind: 'sold' });
+  await expect(sale.sell(eventId, request(1))).resolves.toMatchObject({ kind: 'granted' });
   await sale.close();
   await expectConserved(pool, eventId, 1);
 });
@@ -74,7 +74,7 @@ test('when one connection falls silent the idle ones go with it, and the sale go
   const before = forwarder.connections();
   forwarder.silence();
   const outcome = await sale.sell(eventId, request(1, 'a silent one'));
-  expect(outcome).toMatchObject({ kind: 'sold' });
+  expect(outcome).toMatchObject({ kind: 'granted' });
   expect(forwarder.connections()).toBeGreaterThan(before);
   expect(forwarder.silent()).toBe(0);
   await sale.close();

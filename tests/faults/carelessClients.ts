@@ -24,7 +24,7 @@ const place = (eventId: string, quantity: number, key: string | null): Wish => (
   ticketIds: Array.from({ length: quantity }, () => uuidv7()),
 });
 
-const sold = ({ id, quantity, ticketIds }: Wish): Answer => ({ kind: 'sold', purchase: { id, quantity, ticketIds, json: id } });
+const sold = ({ id, quantity, ticketIds }: Wish): Answer => ({ kind: 'granted', purchase: { id, quantity, ticketIds, json: id } });
 const nothingHappened: Answer = { kind: 'not begun', why: 'so it believes' };
 
 /** @throws what pg throws */

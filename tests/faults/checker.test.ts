@@ -11,7 +11,7 @@ const eventId = 'the-event';
 
 const sold = (id: string, quantity: number): Answer => {
   const ticketIds = Array.from({ length: quantity }, (_, index) => `${id}-${String(index)}`);
-  return { kind: 'sold', purchase: { id, quantity, ticketIds, json: `{"id":"${id}"}` } };
+  return { kind: 'granted', purchase: { id, quantity, ticketIds, json: `{"id":"${id}"}` } };
 };
 const soldOut: Answer = { kind: 'refused', code: 'sold-out', available: 0 };
 const insufficient = (available: number): Answer => ({ kind: 'refused', code: 'insufficient-availability', available });
@@ -97,7 +97,7 @@ test('two purchases of one key are a duplicate, whatever the buyer was answered'
 
 test('two answers of one key that differ by a byte are a duplicate', () => {
   const first = sold('p', 1);
-  const second: Answer = { kind: 'sold', purchase: { id: 'p', quantity: 1, ticketIds: ['p-0'], json: '{"id": "p"}' } };
+  const second: Answer = { kind: 'granted', purchase: { id: 'p', quantity: 1, ticketIds: ['p-0'], json: '{"id": "p"}' } };
   expect(verdict([attempt('a', 1, 0, first), attempt('a', 1, 2, second)], ledger(4, [booked('a', 'p', 1)]))).toEqual([
     'duplicated: a key was given two different purchases',
   ]);

@@ -41,7 +41,7 @@ function checkKey(history: KeyHistory, purchases: readonly BookedPurchase[], res
   const found: Violation[] = [];
   const tell = (harm: Harm, rule: string) => found.push(violation(harm, rule, key));
   const answers = attempts.map((attempt) => attempt.answer);
-  const acknowledged = answers.flatMap((answer) => (answer.kind === 'sold' ? [answer.purchase] : []));
+  const acknowledged = answers.flatMap((answer) => (answer.kind === 'granted' ? [answer.purchase] : []));
 
   if (purchases.length > 1) tell('duplicated', 'a key has two purchases');
   if (new Set(acknowledged.map(({ json }) => json)).size > 1) tell('duplicated', 'a key was given two different purchases');
@@ -93,7 +93,7 @@ function checkRefusals(
 ): Violation[] {
   const bought = own.map(({ key, quantity }) => ({ quantity, calledAtMs: keys.get(key ?? '')?.firstCalledAtMs ?? -Infinity }));
   const acknowledged = buyers.flatMap(({ quantity, attempts }) => {
-    const times = attempts.filter(({ answer }) => answer.kind === 'sold').map(({ returnedAtMs }) => returnedAtMs);
+    const times = attempts.filter(({ answer }) => answer.kind === 'granted').map(({ returnedAtMs }) => returnedAtMs);
     return times.length > 0 ? [{ quantity, returnedAtMs: Math.min(...times) }] : [];
   });
   return buyers

@@ -73,7 +73,7 @@ async function readAll(response: IncomingMessage): Promise<string> {
 export function toAnswer(status: number, json: string): Answer {
   if (status === 201) {
     const { id, quantity, tickets } = JSON.parse(json) as PurchaseBody;
-    return { kind: 'sold', purchase: { id, quantity, ticketIds: tickets.map((ticket) => ticket.id), json } };
+    return { kind: 'granted', purchase: { id, quantity, ticketIds: tickets.map((ticket) => ticket.id), json } };
   }
   const { code = '', available_quantity: available = 0 } = JSON.parse(json) as { code?: string; available_quantity?: number };
   if (status === 409) return { kind: 'refused', code, available };

@@ -39,7 +39,7 @@ test.each<[CommitWay, CommitFate]>([
   const [event] = await stage.makeEvents([{ quota: 100, limit: 4 }]);
   // A change of its rules, of which the replica learns behind the lock: the purchase that learns it is sold by COMMIT.
   if (way === 'by COMMIT') {
-    expect((await crowd.buy(stage.clients[0]!, event!.id, 4, randomUUID())).kind).toBe('sold');
+    expect((await crowd.buy(stage.clients[0]!, event!.id, 4, randomUUID())).kind).toBe('granted');
     await stage.postgres.query('UPDATE events SET revision = revision + 1');
   }
   let met = false;
@@ -53,7 +53,7 @@ test.each<[CommitWay, CommitFate]>([
   };
   const answer = await crowd.buy(stage.clients[0]!, event!.id, 3, randomUUID());
   expect(met).toBe(true);
-  expect(answer.kind).toBe('sold');
+  expect(answer.kind).toBe('granted');
   await pause(300);
   const verdict = await judge(stage, crowd, [event!], random);
   report(faults, verdict);

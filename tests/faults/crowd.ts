@@ -106,7 +106,7 @@ export class Crowd {
     await this.#each(unknown, async ({ eventId, quantity, key }) => {
       for (;;) {
         const { kind } = await this.buy(this.#anyClient(), eventId, quantity, key);
-        if (kind === 'sold' || kind === 'refused' || Date.now() > deadline) return;
+        if (kind === 'granted' || kind === 'refused' || Date.now() > deadline) return;
         await pause(50);
       }
     });
@@ -120,7 +120,7 @@ export class Crowd {
       const { eventId, quantity } = histories.get(key)!;
       for (let attempt = 0; attempt < 5; attempt += 1) {
         const { kind } = await this.buy(this.#anyClient(), eventId, quantity, key);
-        if (kind === 'sold' || kind === 'refused') return;
+        if (kind === 'granted' || kind === 'refused') return;
         await pause(50);
       }
     });

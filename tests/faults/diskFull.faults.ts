@@ -63,9 +63,9 @@ testWithPrlimit(
     await crowd.leave();
     const whileFull = crowd.attempts.filter(({ calledAtMs, returnedAtMs }) => calledAtMs > liftedAtMs - 3_000 && returnedAtMs < liftedAtMs);
     expect(whileFull.length).toBeGreaterThan(0);
-    expect(whileFull.filter(({ answer }) => answer.kind === 'sold')).toEqual([]);
+    expect(whileFull.filter(({ answer }) => answer.kind === 'granted')).toEqual([]);
     count(faults, 'disk full');
-    expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'sold' && calledAtMs > liftedAtMs)).toBe(true);
+    expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'granted' && calledAtMs > liftedAtMs)).toBe(true);
     const verdict = await judge(stage, crowd, events, random);
     report(faults, verdict);
     expect({ seed, violations: verdict.violations }).toEqual({ seed, violations: [] });

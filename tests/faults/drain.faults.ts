@@ -51,7 +51,7 @@ test('a replica that gets SIGTERM answers every request in progress, then ends w
     expect(await droppedBy(stage.replicas[0]!, crowd)).toEqual([]);
   });
   const kinds = crowd.attempts.map(({ answer }) => answer.kind);
-  expect([kinds.filter((kind) => kind === 'sold').length, kinds.filter((kind) => kind === 'refused').length]).toEqual([
+  expect([kinds.filter((kind) => kind === 'granted').length, kinds.filter((kind) => kind === 'refused').length]).toEqual([
     inProgress - 10,
     10,
   ]);

@@ -9,7 +9,7 @@ export interface ToldPurchase {
 }
 
 export type Answer =
-  | { readonly kind: 'sold'; readonly purchase: ToldPurchase }
+  | { readonly kind: 'granted'; readonly purchase: ToldPurchase }
   /** For good: `sold-out` or `insufficient-availability`; nothing comes back in these tests. */
   | { readonly kind: 'refused'; readonly code: string; readonly available: number }
   /** This attempt bought nothing, and says so: overloaded, or nobody listened at the address. */
@@ -53,7 +53,7 @@ export function byKey(attempts: readonly Attempt[]): Map<string, KeyHistory> {
 function toKeyHistory(key: string, attempts: readonly Attempt[]): KeyHistory {
   const { eventId, quantity } = attempts[0]!;
   const kinds = new Set(attempts.map(({ answer }) => answer.kind));
-  const standing = kinds.has('sold') ? 'acknowledged' : kinds.has('refused') ? 'refused' : kinds.has('unknown') ? 'unknown' : 'not begun';
+  const standing = kinds.has('granted') ? 'acknowledged' : kinds.has('refused') ? 'refused' : kinds.has('unknown') ? 'unknown' : 'not begun';
   const firstCalledAtMs = Math.min(...attempts.map((attempt) => attempt.calledAtMs));
   return { key, eventId, quantity, attempts, firstCalledAtMs, standing };
 }

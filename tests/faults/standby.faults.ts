@@ -46,7 +46,7 @@ test.each(failovers)('when the primary dies, the promoted standby has every tick
   const verdict = await judge(pair.stage, crowd, events, random);
   report(faults, verdict);
   expect({ seed, violations: verdict.violations }).toEqual({ seed, violations: [] });
-  expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'sold' && calledAtMs > promotedAtMs)).toBe(true);
+  expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'granted' && calledAtMs > promotedAtMs)).toBe(true);
 });
 
 test('while the standby is gone purchases end in 503, also when the wait for it is cancelled; when it is back all keys resolve', async () => {
@@ -70,9 +70,9 @@ test('while the standby is gone purchases end in 503, also when the wait for it 
   await crowd.leave();
   const meanwhile = crowd.attempts.filter(({ calledAtMs, returnedAtMs }) => calledAtMs > goneAtMs && returnedAtMs < backAtMs);
   // Refusals need no commit: a request for what was sold out before is answered.
-  expect(meanwhile.filter(({ answer }) => answer.kind === 'sold')).toEqual([]);
+  expect(meanwhile.filter(({ answer }) => answer.kind === 'granted')).toEqual([]);
   expect(meanwhile.filter(({ answer }) => answer.kind === 'not begun' || answer.kind === 'unknown').length).toBeGreaterThan(0);
-  expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'sold' && calledAtMs > backAtMs)).toBe(true);
+  expect(crowd.attempts.some(({ answer, calledAtMs }) => answer.kind === 'granted' && calledAtMs > backAtMs)).toBe(true);
   const verdict = await judge(pair.stage, crowd, events, random);
   report(faults, verdict);
   expect({ seed, violations: verdict.violations }).toEqual({ seed, violations: [] });

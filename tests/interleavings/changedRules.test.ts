@@ -44,7 +44,7 @@ test('a limit that is lowered while a batch waits for the row binds that batch',
   const eventId = await newEvent(pool, 100, 5);
   await sellAll(eventId, [1]);
   const outcomes = await changeLimitMeanwhile(eventId, 2, () => sellAll(eventId, [5, 2, 6]));
-  expect(outcomes).toMatchObject([limited(2), { kind: 'sold' }, limited(2)]);
+  expect(outcomes).toMatchObject([limited(2), { kind: 'granted' }, limited(2)]);
   await expectConserved(pool, eventId, 3);
 });
 
@@ -52,7 +52,7 @@ test('a limit that is raised while a batch waits for the row refuses nobody in i
   const eventId = await newEvent(pool, 100, 2);
   await sellAll(eventId, [1]);
   const outcomes = await changeLimitMeanwhile(eventId, 5, () => sellAll(eventId, [5, 2, 6]));
-  expect(outcomes).toMatchObject([{ kind: 'sold' }, { kind: 'sold' }, limited(5)]);
+  expect(outcomes).toMatchObject([{ kind: 'granted' }, { kind: 'granted' }, limited(5)]);
   await expectConserved(pool, eventId, 8);
 });
 
@@ -60,9 +60,9 @@ test('a batch that the cached rules refuse whole is refused by the rules of the 
   const eventId = await newEvent(pool, 100, 2);
   await sellAll(eventId, [1]);
   await updateEvent(pool.prisma, eventId, { maxPurchaseLimit: 5 });
-  await expect(sellAll(eventId, [5, 6])).resolves.toMatchObject([{ kind: 'sold' }, limited(5)]);
+  await expect(sellAll(eventId, [5, 6])).resolves.toMatchObject([{ kind: 'granted' }, limited(5)]);
   await updateEvent(pool.prisma, eventId, { maxPurchaseLimit: 1 });
-  await expect(sellAll(eventId, [2, 1])).resolves.toMatchObject([limited(1), { kind: 'sold' }]);
+  await expect(sellAll(eventId, [2, 1])).resolves.toMatchObject([limited(1), { kind: 'granted' }]);
   await expectConserved(pool, eventId, 7);
 });
 
@@ -74,7 +74,7 @@ test('a change of the name alone leaves cached rules as they are', async () => {
 
 test.each([
   ['one that looks at the revision sells nothing', 1, undefined],
-  ['one that does not sells over the limit (negative control)', 2, [{ kind: 'sold' }]],
+  ['one that does not sells over the limit (negative control)', 2, [{ kind: 'granted' }]],
 ])('of statements that rest on changed rules, %s', async (_what, revision, answer) => {
   const eventId = await newEvent(pool, 100, 5);
   await updateEvent(pool.prisma, eventId, { maxPurchaseLimit: 2 });

@@ -185,7 +185,7 @@ test('a fence needs no privilege; a server that forbids it is not sold from, and
     const pool = open({ readFenceMs: always }, undefined, roleUrl);
     const readiness = createReadiness(pool);
     while (!(await readiness.check()).ready);
-    await expect(attemptFast(pool, eventId, [request(1)])).resolves.toMatchObject([{ kind: 'sold' }]);
+    await expect(attemptFast(pool, eventId, [request(1)])).resolves.toMatchObject([{ kind: 'granted' }]);
     await watcher.query('REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text, boolean) FROM PUBLIC');
     try {
       await expect(attemptFast(pool, eventId, [request(1)])).rejects.toMatchObject({ doubt: 'in doubt and unfenced' });

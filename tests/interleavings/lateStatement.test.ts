@@ -70,7 +70,7 @@ test.each([
 async function sellWhileStopped(name: string, eventId: string, sell: (sale: AnySale) => readonly Promise<Outcome>[]): Promise<Outcome[]> {
   const pool = openHasty(name);
   const sale = batchedSale(pool, { deadlineMs: 8_000 });
-  await expect(sale.sell(eventId, request(1))).resolves.toMatchObject({ kind: 'sold' });
+  await expect(sale.sell(eventId, request(1))).resolves.toMatchObject({ kind: 'granted' });
   const goOn = await stopIdleBackend(name);
   const selling = later(Promise.all(sell(sale)));
   await limitTo(eventId, 2);
@@ -83,7 +83,7 @@ async function sellWhileStopped(name: string, eventId: string, sell: (sale: AnyS
 }
 
 const soldIn = (outcomes: readonly Outcome[]) =>
-  outcomes.reduce((sum, outcome) => sum + (outcome.kind === 'sold' ? outcome.purchase.quantity : 0), 0);
+  outcomes.reduce((sum, outcome) => sum + (outcome.kind === 'granted' ? outcome.purchase.quantity : 0), 0);
 
 test('a buyer who was refused for the limit is not sold to after it was raised', async () => {
   const eventId = await newEvent(elsewhere, 100, 5);

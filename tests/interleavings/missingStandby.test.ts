@@ -66,6 +66,6 @@ test('a commit without its standby cannot be seen, keeps its lock, and what is r
   expect(answered).toEqual([]);
 
   await requireStandby('');
-  await expect(again).resolves.toMatchObject([{ kind: 'sold', purchase: { id: wanted.purchaseId }, replayed: false }]);
+  await expect(again).resolves.toMatchObject([{ kind: 'granted', purchase: { id: wanted.purchaseId }, replayed: false }]);
   await expectConserved(local, eventId, 2);
 });

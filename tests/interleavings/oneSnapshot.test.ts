@@ -44,19 +44,19 @@ async function lockThenCount(session: Session, eventId: string): Promise<Books> 
 }
 
 /** Sells one ticket by counting, in a transaction that stays open. */
-async function sellByCounting(session: Session, eventId: string, read: typeof lockAndCount): Promise<'sold' | 'sold-out'> {
+async function sellByCounting(session: Session, eventId: string, read: typeof lockAndCount): Promise<'granted' | 'sold-out'> {
   await session.query('BEGIN');
   const { quota, sold } = await read(session, eventId);
   if (sold >= quota) return 'sold-out';
   await session.query('UPDATE events SET available = $2 WHERE id = $1', [eventId, quota - sold - 1]);
   await insertPurchase(session, eventId, request(1));
-  return 'sold';
+  return 'granted';
 }
 
 /** @returns what the second of two buyers was answered, after a wait for the first */
 async function sellTheLastTwice(eventId: string, read: typeof lockAndCount): Promise<string> {
   return withSessions(database.url, 2, async (first, second) => {
-    await expect(sellByCounting(first, eventId, read)).resolves.toBe('sold');
+    await expect(sellByCounting(first, eventId, read)).resolves.toBe('granted');
     const waiting = later(sellByCounting(second, eventId, read));
     await untilBlockedBy(database.sql, first.pid);
     await first.query('COMMIT');
@@ -68,7 +68,7 @@ async function sellTheLastTwice(eventId: string, read: typeof lockAndCount): Pro
 
 test('one statement that locks and counts sells the last ticket twice, and keeps every CHECK', async () => {
   const eventId = await newEvent(pool, 1);
-  await expect(sellTheLastTwice(eventId, lockAndCount)).resolves.toBe('sold');
+  await expect(sellTheLastTwice(eventId, lockAndCount)).resolves.toBe('granted');
   await expect(expectConserved(pool, eventId, 1)).rejects.toThrow();
   const { rows } = await database.sql.query('SELECT available FROM events WHERE id = $1', [eventId]);
   expect(rows).toEqual([{ available: 0 }]);
@@ -106,7 +106,7 @@ test('having waited, a batch sells exactly what was left over', async () => {
   const eventId = await newEvent(pool, 5);
   const requests = [request(3), request(2), request(1)];
   const { outcomes } = await whileAnotherBuys(eventId, request(3), () => sellLocked(pool, eventId, requests, false));
-  expect(outcomes).toMatchObject([{ kind: 'insufficient-availability', available: 2 }, { kind: 'sold' }, { kind: 'sold-out' }]);
+  expect(outcomes).toMatchObject([{ kind: 'insufficient-availability', available: 2 }, { kind: 'granted' }, { kind: 'sold-out' }]);
   await expectConserved(pool, eventId, 5);
 });
 

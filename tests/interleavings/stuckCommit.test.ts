@@ -76,7 +76,7 @@ test.each(attempts)('who looks after %s without the lock is wrong, and the buyer
   const again = later(sellOnLock(eventId, request(2)));
   await untilBlockedBy(database.sql, stuck);
   await openGate();
-  await expect(again).resolves.toMatchObject([{ kind: 'sold' }]);
+  await expect(again).resolves.toMatchObject([{ kind: 'granted' }]);
   await expect(resolveByLooking(eventId, wanted)).resolves.toBe('bought');
   await expectConserved(patient, eventId, 4);
 });
@@ -90,7 +90,7 @@ test.each(attempts)('the same batch again after %s waits for it, and finds what 
   await openGate();
   const [outcome] = await again;
   const purchase = await readPurchase(patient.prisma, eventId, wanted.purchaseId);
-  expect(outcome).toEqual({ kind: 'sold', purchase, replayed: false });
+  expect(outcome).toEqual({ kind: 'granted', purchase, replayed: false });
   await expectConserved(patient, eventId, 2);
 });
 
@@ -105,7 +105,7 @@ test.each(attempts)('the same batch again after %s that is ended at its commit s
   // The lock is the second attempt's, which comes to the gate in its turn: the first can never happen any more.
   await expect(untilBlockedBy(database.sql, gate.pid)).resolves.toBe(waiting);
   await openGate();
-  await expect(again).resolves.toMatchObject([{ kind: 'sold', purchase: { id: wanted.purchaseId }, replayed: false }]);
+  await expect(again).resolves.toMatchObject([{ kind: 'granted', purchase: { id: wanted.purchaseId }, replayed: false }]);
   await expectConserved(patient, eventId, 2);
 });
 
@@ -119,9 +119,9 @@ test('the sale loses its connection at the commit, waits behind it, and answers 
   await untilBlockedBy(database.sql, stuck); // the second attempt
   await expect(resolveByLooking(eventId, wanted)).resolves.toBe('nothing was bought');
   await openGate();
-  await expect(selling).resolves.toMatchObject({ kind: 'sold', purchase: { id: wanted.purchaseId }, replayed: false });
+  await expect(selling).resolves.toMatchObject({ kind: 'granted', purchase: { id: wanted.purchaseId }, replayed: false });
   await expect(sale.sell(eventId, request(2, 'key'))).resolves.toMatchObject({
-    kind: 'sold',
+    kind: 'granted',
     purchase: { id: wanted.purchaseId },
     replayed: true,
   });
@@ -141,7 +141,7 @@ test('past the deadline the outcome is unknown, never "failed", and the key tell
   await openGate();
   const replica = batchedSale(patient);
   await expect(replica.sell(eventId, request(2, 'key'))).resolves.toMatchObject({
-    kind: 'sold',
+    kind: 'granted',
     purchase: { id: wanted.purchaseId },
     replayed: true,
   });

@@ -89,8 +89,8 @@ test('the sale, having waited at the key, gives the purchase of the one who was 
   const bought = request(2, 'key');
   const outcomes = await sellWhileKeyIsTaken(eventId, bought, [request(2, 'key'), request(1), request(1, 'key')], 'COMMIT');
   expect(outcomes).toMatchObject([
-    { kind: 'sold', replayed: true, purchase: { id: bought.purchaseId, quantity: 2 } },
-    { kind: 'sold', replayed: false },
+    { kind: 'granted', replayed: true, purchase: { id: bought.purchaseId, quantity: 2 } },
+    { kind: 'granted', replayed: false },
     { kind: 'idempotency-key-reused' },
   ]);
   await expectConserved(pool, eventId, 3);
@@ -100,7 +100,7 @@ test('the sale, having waited at the key, sells if the one who was first gave up
   const eventId = await newEvent(pool, 5);
   const wanted = request(2, 'key');
   const outcomes = await sellWhileKeyIsTaken(eventId, request(2, 'key'), [wanted], 'ROLLBACK');
-  expect(outcomes).toMatchObject([{ kind: 'sold', replayed: false, purchase: { id: wanted.purchaseId } }]);
+  expect(outcomes).toMatchObject([{ kind: 'granted', replayed: false, purchase: { id: wanted.purchaseId } }]);
   await expectConserved(pool, eventId, 2);
 });
 
@@ -124,7 +124,7 @@ test.each([
     return Promise.all([first, second]);
   });
   // Which of the two comes first is not promised: after an update, those who waited run for the new version of the row.
-  const answers = outcomes.map((outcome) => outcome.kind === 'sold' && { replayed: outcome.replayed, id: outcome.purchase.id });
+  const answers = outcomes.map((outcome) => outcome.kind === 'granted' && { replayed: outcome.replayed, id: outcome.purchase.id });
   const first = answers.findIndex((one) => one && !one.replayed);
   const { purchaseId: id } = wanted[first === 0 ? 0 : 1];
   expect(answers).toEqual([0, 1].map((index) => ({ replayed: index !== first, id })));

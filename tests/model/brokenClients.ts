@@ -22,7 +22,7 @@ export const brokenClients: Readonly<Record<string, Break>> = {
         const name = `${eventId} ${key}`;
         const earlier = bought.get(name);
         const answered = (await earlier?.answer) ?? nothing;
-        if (earlier && answered.kind === 'sold') {
+        if (earlier && answered.kind === 'granted') {
           return quantity === earlier.quantity ? { ...answered, replayed: true } : { kind: 'idempotency-key-reused' };
         }
         const answer = client.buy(eventId, quantity, undefined);
@@ -72,7 +72,7 @@ export const brokenClients: Readonly<Record<string, Break>> = {
       buy: async (eventId, quantity, key) => {
         const limit = limits.get(eventId) ?? Infinity;
         const answer = await client.buy(eventId, quantity, key);
-        const isOver = quantity > limit && answer.kind === 'sold' && !answer.replayed;
+        const isOver = quantity > limit && answer.kind === 'granted' && !answer.replayed;
         return isOver ? { kind: 'purchase-limit-exceeded', maxPurchaseLimit: limit } : answer;
       },
     };
@@ -90,7 +90,7 @@ export const brokenClients: Readonly<Record<string, Break>> = {
     ...client,
     buy: async (eventId, quantity, key) => {
       const answer = await client.buy(eventId, quantity, key);
-      return answer.kind === 'sold' ? { ...answer, replayed: false } : answer;
+      return answer.kind === 'granted' ? { ...answer, replayed: false } : answer;
     },
   }),
 
@@ -114,7 +114,7 @@ export const brokenClients: Readonly<Record<string, Break>> = {
     ...client,
     buy: async (eventId, quantity, key) => {
       const answer = await client.buy(eventId, quantity, key);
-      if (answer.kind === 'sold' && quantity === 3) {
+      if (answer.kind === 'granted' && quantity === 3) {
         await pool.prisma.purchase.deleteMany({ where: { eventId, id: answer.purchase.id } });
       }
       return answer;
@@ -125,7 +125,7 @@ export const brokenClients: Readonly<Record<string, Break>> = {
     ...client,
     buy: async (eventId, quantity, key) => {
       const answer = await client.buy(eventId, quantity, key);
-      if (answer.kind === 'sold' && quantity === 3) {
+      if (answer.kind === 'granted' && quantity === 3) {
         await pool.prisma.ticket.deleteMany({ where: { eventId, purchaseId: answer.purchase.id, id: answer.purchase.ticketIds[2]! } });
       }
       return answer;

@@ -49,7 +49,7 @@ export function saleClient(pool: Pool, sale: AnySale): ModelClient {
   return {
     buy: async (eventId, quantity, key) => {
       const outcome = await sale.sell(eventId, request(quantity, key));
-      return outcome.kind === 'sold' ? { ...outcome, purchase: plainly(outcome.purchase) } : outcome;
+      return outcome.kind === 'granted' ? { ...outcome, purchase: plainly(outcome.purchase) } : outcome;
     },
     read: async (eventId) => {
       const outcome = await availability.read(eventId);
@@ -78,7 +78,7 @@ export function httpClient(address: string): ModelClient {
       const answer = await buy(address, eventId, quantity, key?.padEnd(16, '.'));
       if (answer.status !== 201) return refusalOf(answer);
       if (answer.headers.get('Location') !== `/events/${eventId}/purchases/${answer.body.id}`) return unexpected(answer);
-      return { kind: 'sold', purchase: purchaseOf(answer), replayed: answer.headers.get('Idempotency-Replayed') === 'true' };
+      return { kind: 'granted', purchase: purchaseOf(answer), replayed: answer.headers.get('Idempotency-Replayed') === 'true' };
     },
     read: async (eventId) => eventOf(await send(`${events}/${eventId}`)),
     lookUp: async (eventId, purchaseId) => {

@@ -94,7 +94,7 @@ class AtOnce implements fc.AsyncCommand<Course, Real> {
 
 function unexplained(before: Model, played: readonly Played[]): string {
   const lines = played.map(({ operation, answer }) => {
-    const given = answer.kind === 'sold' ? answer.purchase : undefined;
+    const given = answer.kind === 'granted' ? answer.purchase : undefined;
     const alone = predict(before, operation, given).answer;
     return `${JSON.stringify(operation)}\n    was answered ${JSON.stringify(answer)}\n    alone, it would be ${JSON.stringify(alone)}`;
   });

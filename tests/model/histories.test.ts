@@ -70,7 +70,7 @@ interface Play {
 /** @returns how it went, and the kinds of answers that were given */
 async function playHistories({ runs, crowd, open, precedes = () => false, endOnFailure = false }: Play) {
   const answers = new Set<string>();
-  const onAnswer: Real['onAnswer'] = ({ answer }) => answers.add(answer.kind === 'sold' && answer.replayed ? 'replayed' : answer.kind);
+  const onAnswer: Real['onAnswer'] = ({ answer }) => answers.add(answer.kind === 'granted' && answer.replayed ? 'replayed' : answer.kind);
   const property = fc.asyncProperty(quotas, commands(crowd), async (quotaOf, history) => {
     const course: Course = { models: [await newModel(quotaOf)], asked: [] };
     const real = { clients: open(), precedes, onAnswer };
@@ -115,7 +115,7 @@ describe(`histories of seed ${String(seed)}`, () => {
       'purchase-limit-exceeded',
       'purchase-not-found',
       'replayed',
-      'sold',
+      'granted',
       'sold-out',
     ]);
   });

@@ -11,10 +11,10 @@ const played = (operation: object, answer: Answer): Played => ({ operation: { cl
 const shown = (available: number, limit = 4): Answer => ({ kind: 'event', available, limit });
 
 let ids = 0;
-function sold(quantity: number): Answer & { kind: 'sold' } {
+function sold(quantity: number): Answer & { kind: 'granted' } {
   const ticketIds = Array.from({ length: quantity }, () => `ticket ${String((ids += 1)).padStart(4, '0')}`);
   return {
-    kind: 'sold',
+    kind: 'granted',
     purchase: { id: `purchase of ${ticketIds[0]!}`, eventId: 'event', quantity, createdAt: new Date(1), ticketIds },
     replayed: false,
   };
@@ -60,12 +60,12 @@ test('a key sent twice at once buys once: the same purchase, and one of the answ
 test('a new purchase has new ids, as many tickets as were asked for, and sorted', () => {
   const { purchase } = sold(2);
   const named = (ticketIds: string[]) =>
-    explain([modelOf(5)], [buy(2, { kind: 'sold', replayed: false, purchase: { ...purchase, ticketIds } })]);
+    explain([modelOf(5)], [buy(2, { kind: 'granted', replayed: false, purchase: { ...purchase, ticketIds } })]);
   expect(named(['a', 'b'])).toHaveLength(1);
   for (const wrong of [['a'], ['a', 'a'], ['b', 'a'], ['a', 'b', 'c']]) expect(named(wrong)).toEqual([]);
   const [after] = named(['a', 'b']);
-  expect(explain([after!], [buy(2, { kind: 'sold', replayed: false, purchase: { ...purchase, id: 'another' } })])).toHaveLength(1);
+  expect(explain([after!], [buy(2, { kind: 'granted', replayed: false, purchase: { ...purchase, id: 'another' } })])).toHaveLength(1);
   expect(
-    explain([after!], [buy(2, { kind: 'sold', replayed: false, purchase: { ...purchase, id: 'another', ticketIds: ['b', 'c'] } })]),
+    explain([after!], [buy(2, { kind: 'granted', replayed: false, purchase: { ...purchase, id: 'another', ticketIds: ['b', 'c'] } })]),
   ).toEqual([]);
 });

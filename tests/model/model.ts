@@ -85,14 +85,14 @@ function predictPurchase(model: Model, event: ModelEvent, operation: Operation &
   if (!event.exists) return stays({ kind: 'event-not-found' });
   const earlier = key === undefined ? undefined : model.purchases.find((bought) => bought.event === index && bought.key === key);
   if (earlier && earlier.purchase.quantity !== quantity) return stays({ kind: 'idempotency-key-reused' });
-  if (earlier) return stays({ kind: 'sold', purchase: earlier.purchase, replayed: true });
+  if (earlier) return stays({ kind: 'granted', purchase: earlier.purchase, replayed: true });
   if (quantity > event.limit) return stays({ kind: 'purchase-limit-exceeded', maxPurchaseLimit: event.limit });
   const available = event.quota - soldOf(model, index);
   if (available === 0) return stays({ kind: 'sold-out' });
   if (quantity > available) return stays({ kind: 'insufficient-availability', available });
   const purchase = named(model, event, quantity, given);
   const next = { ...model, purchases: [...model.purchases, { event: index, purchase, key }] };
-  return { answer: { kind: 'sold', purchase, replayed: false }, next };
+  return { answer: { kind: 'granted', purchase, replayed: false }, next };
 }
 
 /** A new purchase with the ids and the time that it was given, if they are such as a new purchase may have. */
@@ -114,7 +114,7 @@ function named(model: Model, event: ModelEvent, quantity: number, given?: Purcha
 
 /** @returns the model after an operation that was answered so; undefined if this cannot be the answer */
 export function step(model: Model, { operation, answer }: Played): Model | undefined {
-  const given = answer.kind === 'sold' ? answer.purchase : undefined;
+  const given = answer.kind === 'granted' ? answer.purchase : undefined;
   const predicted = predict(model, operation, given);
   return isDeepStrictEqual(predicted.answer, answer) ? predicted.next : undefined;
 }

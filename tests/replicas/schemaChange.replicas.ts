@@ -28,7 +28,7 @@ async function expectKnown(sale: Sale, replica: ReplicaProcess, every = 50): Pro
   const asked = bought.filter((_, index) => index % every === 0);
   expect(asked.length).toBeGreaterThan(5);
   for (const { eventId, quantity, key, attempts } of asked) {
-    const acknowledged = attempts.find(({ answer }) => answer.kind === 'sold')?.answer;
+    const acknowledged = attempts.find(({ answer }) => answer.kind === 'granted')?.answer;
     expect(await client.buy(eventId, quantity, key)).toEqual(acknowledged);
   }
 }

@@ -50,6 +50,10 @@ export interface NewEvent {
   readonly name?: string;
   readonly total_quota: number;
   readonly max_purchase_limit: number;
+  readonly sale_starts_at?: string | null;
+  readonly sale_ends_at?: string | null;
+  readonly max_per_buyer?: number | null;
+  readonly hold_seconds?: number | null;
 }
 
 /** Makes an event by the admin API. @returns its id */
@@ -60,15 +64,36 @@ export async function makeEvent(address: string, event: NewEvent): Promise<strin
   return answer.body.id;
 }
 
-export function buy(address: string, eventId: string, quantity: number, key?: string): Promise<Answer> {
+/** @param named `buyer_id`, `reference`, or both */
+export function buy(
+  address: string,
+  eventId: string,
+  quantity: number,
+  key?: string,
+  named: { readonly buyer_id?: string; readonly reference?: string } = {},
+): Promise<Answer> {
   const headers = key === undefined ? asJson : { ...asJson, 'Idempotency-Key': key };
-  return send(`${address}/events/${eventId}/purchases`, { method: 'POST', headers, body: JSON.stringify({ quantity }) });
+  return send(`${address}/events/${eventId}/purchases`, { method: 'POST', headers, body: JSON.stringify({ quantity, ...named }) });
+}
+
+/** Confirms or cancels as the admin, or releases as anyone. */
+export function act(address: string, eventId: string, purchaseId: string, action: 'confirm' | 'release' | 'cancel'): Promise<Answer> {
+  const path = `${action === 'cancel' ? '/admin' : ''}/events/${eventId}/purchases/${purchaseId}/${action}`;
+  return send(`${address}${path}`, { method: 'POST', headers: action === 'release' ? {} : asAdmin });
+}
+
+export function lookUp(address: string, eventId: string, purchaseId: string): Promise<Answer> {
+  return send(`${address}/events/${eventId}/purchases/${purchaseId}`);
+}
+
+/** Changes an event's rules by the admin API. */
+export function changeEvent(address: string, eventId: string, change: Partial<NewEvent>): Promise<Answer> {
+  return send(`${address}/admin/events/${eventId}`, { method: 'PATCH', headers: { ...asJson, ...asAdmin }, body: JSON.stringify(change) });
 }
 
 /** Changes an event's limit by the admin API. */
 export function changeLimit(address: string, eventId: string, limit: number): Promise<Answer> {
-  const body = JSON.stringify({ max_purchase_limit: limit });
-  return send(`${address}/admin/events/${eventId}`, { method: 'PATCH', headers: { ...asJson, ...asAdmin }, body });
+  return changeEvent(address, eventId, { max_purchase_limit: limit });
 }
 
 export function audit(address: string, eventId: string): Promise<Answer> {

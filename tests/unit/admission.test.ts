@@ -35,8 +35,8 @@ test('a key has its share of the places, and all keys together have theirs', asy
 test('a place is free again when its request was served', async () => {
   const admission = new Admission<string>({ ...limits, inProgressMax: 1 });
   const first = request(admission, 'a');
-  first.served('sold');
-  await expect(first.answer).resolves.toBe('sold');
+  first.served('granted');
+  await expect(first.answer).resolves.toBe('granted');
   const second = request(admission, 'a');
   second.served('sold too');
   await expect(second.answer).resolves.toBe('sold too');
@@ -69,7 +69,7 @@ test('closing refuses everybody and waits for those who were admitted', async ()
   await expect(request(admission, 'b').answer).resolves.toBe('shed');
   await jest.advanceTimersByTimeAsync(0);
   expect(closed).toBe(false);
-  last.served('sold');
+  last.served('granted');
   await closing;
-  await expect(last.answer).resolves.toBe('sold');
+  await expect(last.answer).resolves.toBe('granted');
 });

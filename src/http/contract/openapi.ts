@@ -1,7 +1,6 @@
 /** Builds the OpenAPI 3.1 document from the validation schemas and the error catalogue. */
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
-import { refusalKinds } from '../../sale/types.js';
 import { catalogue, type ProblemCode } from './problems.js';
 import * as schemas from './schemas.js';
 
@@ -24,8 +23,12 @@ const refusalHeaders: Readonly<Record<string, z.ZodObject>> = {
   '503': z.object({ 'Retry-After': z.string().meta({ description: 'Seconds' }) }),
 };
 const admin = [{ adminToken: [] }];
+const seller = [{ sellerToken: [] }, { adminToken: [] }];
+/** Needed only where the operator has configured buyers' tokens. */
+const buyer = [{}, { buyerToken: [] }, { sellerToken: [] }];
 
 const json = <S extends z.ZodType>(schema: S) => ({ content: { 'application/json': { schema } } });
+const actionBody = { required: false, ...json(schemas.action) };
 const body = <S extends z.ZodType>(schema: S) => ({ requestBody: { required: true, ...json(schema) } });
 const ok = <S extends z.ZodType>(description: string, schema: S) => ({ '200': { description, ...json(schema) } });
 const created = <S extends z.ZodType>(description: string, schema: S, headers: z.ZodObject = location) => ({
@@ -48,6 +51,29 @@ function refusals(...codes: ProblemCode[]): ZodOpenApiResponsesObject {
   return responses;
 }
 
+/** Of a purchase. */
+const notGranted = [
+  'event-not-found',
+  'purchase-not-found',
+  'sold-out',
+  'insufficient-availability',
+  'sale-not-started',
+  'sale-ended',
+  'buyer-limit-exceeded',
+  'purchase-limit-exceeded',
+  'buyer-required',
+  'buyer-mismatch',
+  'idempotency-key-reused',
+] as const;
+/** Of every action on a purchase. */
+const withAction = [
+  'validation',
+  'body-too-large',
+  'unsupported-media-type',
+  'unauthorized',
+  'purchase-not-found',
+  'outcome-unknown',
+] as const;
 const withBody = ['validation', 'body-too-large', 'unsupported-media-type'] as const;
 
 function operation(summary: string, rest: Omit<ZodOpenApiOperationObject, 'summary'>): ZodOpenApiOperationObject {
@@ -73,7 +99,7 @@ const adminPaths: ZodOpenApiPathsObject = {
       requestParams: { path: eventPath },
       responses: { ...ok('The event', schemas.eventForAdmin), ...refusals('validation', 'unauthorized', 'event-not-found') },
     }),
-    patch: operation('Change the name or the purchase limit of an event', {
+    patch: operation('Change the name or the rules of an event, at any moment of its sale', {
       security: admin,
       requestParams: { path: eventPath },
       ...body(schemas.eventChange),
@@ -106,19 +132,43 @@ const buyerPaths: ZodOpenApiPathsObject = {
     }),
   },
   '/events/{event_id}/purchases': {
-    post: operation('Buy tickets', {
+    post: operation('Buy tickets, or hold them if the event has hold_seconds', {
+      security: buyer,
       requestParams: { path: eventPath, header: keyHeader },
       ...body(schemas.newPurchase),
       responses: {
         ...created('The committed purchase; with `Idempotency-Replayed: true` if an earlier request bought it', schemas.purchase, bought),
-        ...refusals(...withBody, ...refusalKinds, 'outcome-unknown'),
+        ...refusals(...withBody, 'unauthorized', ...notGranted, 'outcome-unknown'),
       },
     }),
   },
   '/events/{event_id}/purchases/{purchase_id}': {
     get: operation('Show a purchase; knowing its id grants access to it', {
+      security: buyer,
       requestParams: { path: purchasePath },
-      responses: { ...ok('The purchase', schemas.purchase), ...refusals('validation', 'purchase-not-found') },
+      responses: { ...ok('The purchase', schemas.purchase), ...refusals('validation', 'unauthorized', 'purchase-not-found') },
+    }),
+  },
+  '/events/{event_id}/purchases/{purchase_id}/confirm': {
+    post: operation('Confirm a held purchase: its tickets are issued', {
+      security: seller,
+      requestParams: { path: purchasePath },
+      requestBody: actionBody,
+      responses: {
+        ...ok('The purchase, confirmed; the same if it is repeated', schemas.purchase),
+        ...refusals(...withAction, 'hold-expired', 'hold-released', 'purchase-cancelled'),
+      },
+    }),
+  },
+  '/events/{event_id}/purchases/{purchase_id}/release': {
+    post: operation('Release a held purchase: its tickets are available again', {
+      security: buyer,
+      requestParams: { path: purchasePath },
+      requestBody: actionBody,
+      responses: {
+        ...ok('The purchase, released; as it is if it was released before or has expired', schemas.purchase),
+        ...refusals(...withAction, 'event-not-found', 'purchase-confirmed', 'purchase-cancelled'),
+      },
     }),
   },
 };
@@ -162,6 +212,12 @@ export function openApiDocument(): Document {
     },
     servers: [{ url: '/' }],
     paths: { ...tagged('buyer', buyerPaths), ...tagged('admin', adminPaths), ...tagged('operations', operationsPaths) },
-    components: { securitySchemes: { adminToken: { type: 'http', scheme: 'bearer' } } },
+    components: {
+      securitySchemes: {
+        adminToken: { type: 'http', scheme: 'bearer', description: 'ADMIN_TOKEN' },
+        sellerToken: { type: 'http', scheme: 'bearer', description: 'SELLER_TOKEN' },
+        buyerToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Its subject is the buyer_id' },
+      },
+    },
   });
 }

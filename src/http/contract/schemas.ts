@@ -3,8 +3,9 @@
  */
 import { z } from 'zod';
 import type { EventRow } from '../../sql/eventColumns.js';
-import type { Purchase, RuleChange, RuleValues } from '../../sale/types.js';
+import type { Purchase } from '../../sale/types.js';
 import { catalogue, type ProblemCode } from './problems.js';
+import { contradictions, must, newRules, rules, showRules, wholeNumber } from './rules.js';
 
 /** Any UUID; ids made by this service are UUIDv7 in lower case. */
 export const id = z
@@ -14,59 +15,75 @@ export const id = z
 
 // eslint-disable-next-line no-control-regex -- it must match them: Postgres rejects NUL, and terminals interpret the others
 const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
-const nameLengthMax = 200;
-
-/** The message for a wrong type; a missing member gets "is required". */
-const must = (message: string) => ({ error: (issue: { input?: unknown }) => (issue.input === undefined ? 'is required' : message) });
 
 /** Lengths are in code points, as in Postgres and JSON Schema, not in UTF-16 units. */
-const name = z
-  .string(must('must be a string'))
-  .refine((text) => text.length > 0, 'must not be empty')
-  .refine((text) => Array.from(text).length <= nameLengthMax, `must have at most ${String(nameLengthMax)} characters`)
-  .refine((text) => !controlCharacter.test(text), 'must not contain control characters')
-  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
-  .meta({ minLength: 1, maxLength: nameLengthMax, examples: ['The last night of the tour'] });
-
-const wholeNumber = (min: number, max: number) =>
+const text = (lengthMin: number, lengthMax: number) =>
   z
-    .int(must(`must be a whole number from ${String(min)} to ${String(max)}`))
-    .min(min, `must be at least ${String(min)}`)
-    .max(max, `must be at most ${String(max)}`);
+    .string(must('must be a string'))
+    .refine((value) => value.length >= lengthMin, 'must not be empty')
+    .refine((value) => Array.from(value).length <= lengthMax, `must have at most ${String(lengthMax)} characters`)
+    .refine((value) => !controlCharacter.test(value), 'must not contain control characters')
+    .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
+    .meta({ minLength: lengthMin, maxLength: lengthMax });
+
+const name = text(1, 200).meta({ examples: ['The last night of the tour'] });
+const reference = text(0, 200).meta({ examples: ['order 4711'] });
+/** Visible characters: letters, marks, numbers, punctuation and symbols. */
+export const buyerId = text(1, 100)
+  .refine((value) => /^[\p{L}\p{M}\p{N}\p{P}\p{S}]*$/u.test(value), 'must contain only visible characters')
+  .meta({ examples: ['customer-17'] });
 
 const totalQuota = wholeNumber(1, 10_000_000).meta({ examples: [100] });
 
-/** The rules of an event: given when it is created, changed at any moment of a sale, and shown. */
-const rules = z.object({ max_purchase_limit: wholeNumber(1, 1_000).meta({ examples: [4] }) });
+const consistent = <T extends Parameters<typeof contradictions>[0]>(context: z.core.ParsePayload<T>): void => {
+  for (const { path, message } of contradictions(context.value)) {
+    context.issues.push({ code: 'custom', input: context.value, path: [path], message });
+  }
+};
 
-export const newEvent = z.strictObject({ name, total_quota: totalQuota, ...rules.shape }).meta({ id: 'NewEvent' });
+export const newEvent = z
+  .strictObject({ name, total_quota: totalQuota, ...newRules.shape })
+  .check(consistent)
+  .meta({ id: 'NewEvent' });
 
 const changeable = z.strictObject({ name, ...rules.shape }).partial();
 export const eventChange = changeable
   .refine((change) => Object.keys(change).length > 0, `must name at least one of ${Object.keys(changeable.shape).join(', ')}`)
+  .check(consistent)
   .meta({ id: 'EventChange', minProperties: 1 });
 
 /**
  * There is no upper bound: a quantity above the event's limit is valid here, and the sale, which knows the limit, refuses it.
  * JavaScript treats numbers beyond 2^53 as whole numbers, and they exceed every limit.
  */
+const quantity = z
+  .number(must('must be a whole number, at least 1'))
+  .refine((value) => Number.isInteger(value) && value >= 1, 'must be a whole number, at least 1')
+  .meta({ type: 'integer', minimum: 1, examples: [2] });
+
 export const newPurchase = z
-  .strictObject({
-    quantity: z
-      .number(must('must be a whole number, at least 1'))
-      .refine((quantity) => Number.isInteger(quantity) && quantity >= 1, 'must be a whole number, at least 1')
-      .meta({ type: 'integer', minimum: 1, examples: [2] }),
-  })
+  .strictObject({ quantity, buyer_id: buyerId.optional(), reference: reference.optional() })
   .meta({ id: 'NewPurchase' });
 
-export const page = z.strictObject({
-  limit: z
-    .string('must be given once')
-    .regex(/^0*([1-9]\d?|100)$/, 'must be a whole number from 1 to 100')
-    .default('20')
-    .transform(Number)
-    .meta({ type: 'integer', minimum: 1, maximum: 100, default: 20 }),
-  cursor: id.optional(),
+/** An action has no parameters. */
+export const action = z.strictObject({}).meta({ id: 'Action' });
+
+const pageSize = z
+  .string('must be given once')
+  .regex(/^0*([1-9]\d?|100)$/, 'must be a whole number from 1 to 100')
+  .default('20')
+  .transform(Number)
+  .meta({ type: 'integer', minimum: 1, maximum: 100, default: 20 });
+
+export const page = z.strictObject({ limit: pageSize, cursor: id.optional() });
+
+const purchaseStatus = z.enum(['held', 'confirmed', 'released', 'expired', 'cancelled']);
+
+export const purchaseFilter = z.strictObject({
+  status: purchaseStatus.optional(),
+  buyer_id: buyerId.optional(),
+  reference: reference.optional(),
+  ...page.shape,
 });
 
 // Answers may gain members, so clients that validate answers must accept unknown ones.
@@ -81,6 +98,7 @@ const eventMembers = {
     .int()
     .min(0)
     .meta({ examples: [98] }),
+  status: z.enum(['scheduled', 'on_sale', 'sold_out', 'ended']),
   ...rules.shape,
   created_at: time,
   updated_at: time,
@@ -104,8 +122,19 @@ export const audit = z
   .meta({ id: 'Audit' });
 
 export const purchase = z
-  .looseObject({ id, event_id: id, quantity: z.int().min(1), created_at: time, tickets: z.array(z.looseObject({ id })) })
+  .looseObject({
+    id,
+    event_id: id,
+    quantity: z.int().min(1),
+    status: purchaseStatus,
+    buyer_id: buyerId.nullable(),
+    reference: reference.nullable(),
+    created_at: time,
+    expires_at: time.nullable().meta({ description: 'Null unless held or expired' }),
+    tickets: z.array(z.looseObject({ id, status: z.literal('void').optional() })),
+  })
   .meta({ id: 'Purchase' });
+export const purchasePage = z.looseObject({ data: z.array(purchase), next_cursor: id.nullable() }).meta({ id: 'PurchasePage' });
 
 export const problem = z
   .looseObject({
@@ -117,22 +146,13 @@ export const problem = z
     request_id: z.string(),
     errors: z.array(z.looseObject({ in: z.enum(['body', 'path', 'query', 'header']), path: z.string(), message: z.string() })).optional(),
     available_quantity: z.int().optional(),
+    held_quantity: z.int().optional(),
     max_purchase_limit: z.int().optional(),
+    remaining: z.int().optional(),
+    sale_starts_at: time.optional(),
     purchase_id: id.optional(),
   })
   .meta({ id: 'Problem' });
-
-export function readRules({ max_purchase_limit: maxPurchaseLimit }: z.output<typeof newEvent>): RuleValues {
-  return { maxPurchaseLimit };
-}
-
-export function readRuleChange({ max_purchase_limit: maxPurchaseLimit }: z.output<typeof eventChange>): RuleChange {
-  return { maxPurchaseLimit };
-}
-
-function showRules({ maxPurchaseLimit }: RuleValues): z.input<typeof rules> {
-  return { max_purchase_limit: maxPurchaseLimit };
-}
 
 export function toEvent(row: EventRow): z.input<typeof event> {
   return {
@@ -140,18 +160,29 @@ export function toEvent(row: EventRow): z.input<typeof event> {
     name: row.name,
     total_quota: row.totalQuota,
     available_quantity: row.available,
+    status: eventStatus(row),
     ...showRules(row),
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
   };
 }
 
-export function toPurchase(bought: Purchase): z.input<typeof purchase> {
+function eventStatus({ phase, available }: EventRow): z.input<typeof event>['status'] {
+  if (phase !== 'open') return phase;
+  return available === 0 ? 'sold_out' : 'on_sale';
+}
+
+export function toPurchase(row: Purchase): z.input<typeof purchase> {
+  const { status, expiresAt } = row;
   return {
-    id: bought.id,
-    event_id: bought.eventId,
-    quantity: bought.quantity,
-    created_at: bought.createdAt.toISOString(),
-    tickets: bought.ticketIds.map((ticketId) => ({ id: ticketId })),
+    id: row.id,
+    event_id: row.eventId,
+    quantity: row.quantity,
+    status,
+    buyer_id: row.buyerId,
+    reference: row.reference,
+    created_at: row.createdAt.toISOString(),
+    expires_at: status === 'held' || status === 'expired' ? (expiresAt?.toISOString() ?? null) : null,
+    tickets: row.ticketIds.map((ticketId) => (status === 'cancelled' ? { id: ticketId, status: 'void' } : { id: ticketId })),
   };
 }

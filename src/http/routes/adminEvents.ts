@@ -3,16 +3,18 @@ import type { PrismaClient } from '../../db/client.js';
 import { newId } from '../../sale/ids.js';
 import { auditEvent, isConserved } from '../../sql/auditEvent.js';
 import { createEvent } from '../../sql/createEvent.js';
-import { readEvents } from '../../sql/readEvents.js';
+import { readEventForAdmin } from '../../sql/readEventForAdmin.js';
 import { updateEvent } from '../../sql/updateEvent.js';
 import type { Bounded } from '../middleware/bounded.js';
 import { pageOfEvents } from './events.js';
 import { jsonBody } from '../middleware/jsonBody.js';
 import { Problem } from '../contract/problems.js';
 import { resource } from './resource.js';
-import { eventChange, id, newEvent, readRuleChange, readRules, toEvent } from '../contract/schemas.js';
+import { emptyWindow, limitAboveQuota, readRuleChange, readRules } from '../contract/rules.js';
+import { eventChange, id, newEvent, toEvent } from '../contract/schemas.js';
 import { sendJson } from '../middleware/send.js';
-import { validate } from '../middleware/validate.js';
+import { invalid, validate } from '../middleware/validate.js';
+import { violates } from '../../db/faults.js';
 
 /** A name takes up to 2,400 bytes (200 characters, each as two `\uXXXX` escapes), and the rest of an event about a hundred. */
 const bodyBytesMax = 4_096;
@@ -28,9 +30,8 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
 
   const show: RequestHandler = async (req, res) => {
     const eventId = eventIdOf(req.params);
-    const [event] = await readEvents(db, [eventId]);
-    const { totalQuota, available } = found(event, eventId);
-    sendJson(res, 200, { ...toEvent(found(event, eventId)), sold_quantity: totalQuota - available, held_quantity: 0 });
+    const event = found(await readEventForAdmin(db, eventId), eventId);
+    sendJson(res, 200, { ...toEvent(event), sold_quantity: event.sold, held_quantity: event.held });
   };
 
   const change: RequestHandler = async (req, res) => {
@@ -39,7 +40,12 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
       throw new Problem('quota-fixed', 'total_quota cannot be changed; create another event.');
     }
     const body = validate(eventChange, req.body, 'body');
-    sendJson(res, 200, toEvent(found(await updateEvent(db, eventId, { name: body.name, ...readRuleChange(body) }), eventId)));
+    const changed = await updateEvent(db, eventId, { name: body.name, ...readRuleChange(body) }).catch((error: unknown) => {
+      throw violates(error, 'events_sale_window') ? invalid([{ in: 'body', ...emptyWindow }]) : error;
+    });
+    const outcome = found(changed, eventId);
+    if (outcome.kind === 'limit above quota') throw invalid([{ in: 'body', ...limitAboveQuota(outcome.totalQuota) }]);
+    sendJson(res, 200, toEvent(outcome.event));
   };
 
   const audit: RequestHandler = async (req, res) => {

@@ -22,7 +22,7 @@ export function events(
   before: RequestHandler,
   lists: Bounded,
   availability: Availability,
-  reads: Pick<PrismaClient, 'event'>,
+  reads: Pick<PrismaClient, '$queryRaw'>,
 ): void {
   const show: RequestHandler<{ event_id: string }> = async (req, res) => {
     const outcome = await availability.read(validate(id, req.params.event_id, 'path', 'event_id'));
@@ -56,7 +56,7 @@ function textOf(event: EventRow): string {
 }
 
 /** `?limit=&cursor=`, newest first. The cursor is the last id of the previous page. */
-export function pageOfEvents(db: Pick<PrismaClient, 'event'>): RequestHandler {
+export function pageOfEvents(db: Pick<PrismaClient, '$queryRaw'>): RequestHandler {
   return async (req, res) => {
     const { limit, cursor } = validate(page, req.query, 'query');
     const rows = await listEvents(db, { after: cursor, limit: limit + 1 });

@@ -1,96 +1,145 @@
 import type { IRouter, RequestHandler, Response } from 'express';
 import type { PrismaClient } from '../../db/client.js';
+import { isHidden } from '../../sale/decide.js';
 import { newPurchaseId } from '../../sale/ids.js';
-import type { Outcome, Purchase } from '../../sale/types.js';
+import type { Outcome, PurchaseRequest } from '../../sale/types.js';
 import type { Sale } from '../../sale/sale.js';
 import { readPurchase } from '../../sql/readPurchase.js';
 import type { Bounded } from '../middleware/bounded.js';
+import type { Callers } from '../middleware/callers.js';
 import { admittedByGate, type RefuseEarly } from '../server/gate.js';
 import { idempotencyKey } from '../middleware/idempotencyKey.js';
 import { jsonBody } from '../middleware/jsonBody.js';
 import { Problem, problemOf, sendProblem } from '../contract/problems.js';
 import type { Refusals } from '../server/refusals.js';
 import { resource } from './resource.js';
-import { id, newPurchase, toPurchase } from '../contract/schemas.js';
+import { action, id, newPurchase, toPurchase } from '../contract/schemas.js';
 import { sendJson } from '../middleware/send.js';
 import { validate } from '../middleware/validate.js';
 
-/** The body of a purchase is one number; the rest of the limit allows for white space. */
-const bodyBytesMax = 1_024;
+/** Up to 300 characters of buyer and reference, each as two `\uXXXX` escapes, and about a hundred bytes. */
+const bodyBytesMax = 4_096;
 
 export interface PurchasesDeps {
   /** Middleware in front of each route. */
   readonly before: RequestHandler;
   readonly refuseEarly: RefuseEarly;
   readonly refusals: Pick<Refusals, 'enqueue'>;
+  readonly callers: Callers;
   /** Bounds the look-ups in progress. */
   readonly lookups: Bounded;
-  readonly sale: Pick<Sale, 'sell'>;
+  readonly sale: Pick<Sale, 'sell' | 'confirm'>;
   readonly reads: Pick<PrismaClient, '$queryRaw'>;
 }
 
-/** The routes that buy tickets and look up a purchase. */
-export function purchases(router: IRouter, { before, refuseEarly, refusals, lookups, sale, reads }: PurchasesDeps): void {
+type EventParams = Record<'event_id', string>;
+type PurchaseParams = Record<'event_id' | 'purchase_id', string>;
+
+/** The routes that buy tickets, look a purchase up, confirm and release it. */
+export function purchases(router: IRouter, { before, refuseEarly, refusals, callers, lookups, sale, reads }: PurchasesDeps): void {
   /** Repeats the gate's check, before the body is read, for spellings of the path that the gate does not recognise. */
-  const enter: RequestHandler<{ event_id: string }> = (req, res, next) => {
+  const enter: RequestHandler<EventParams> = (req, res, next) => {
     req.params.event_id = validate(id, req.params.event_id, 'path', 'event_id');
     if (admittedByGate(req) || !refuseEarly(res, req.params.event_id)) next();
   };
 
-  const buy: RequestHandler<{ event_id: string }> = async (req, res) => {
-    const eventId = req.params.event_id;
-    const key = idempotencyKey(req.headers['idempotency-key']);
-    const body = validate(newPurchase, req.body, 'body');
-    // The fingerprint is the validated body: it is short, and does not depend on the client's formatting.
-    const idempotency = key === null ? null : { key, fingerprint: JSON.stringify(body) };
-    const outcome = await sale.sell(
-      eventId,
-      { purchaseId: newPurchaseId(), quantity: body.quantity, idempotency },
-      () => req.socket.destroyed,
-    );
-    if (!isProvocable(outcome)) answer(res, outcome);
-    else {
-      refusals.enqueue(res, () => {
-        answer(res, outcome);
-      });
-    }
+  const buy: RequestHandler<EventParams> = async (req, res) => {
+    const asBuyer = await callers.buyerOf(req);
+    const request = readRequest(req.headers['idempotency-key'], req.body, asBuyer);
+    const outcome = await sale.sell(req.params.event_id, request, () => req.socket.destroyed);
+    deliver(res, outcome, refusals);
   };
 
-  const lookUp: RequestHandler<{ event_id: string; purchase_id: string }> = async (req, res) => {
-    const eventId = validate(id, req.params.event_id, 'path', 'event_id');
-    const purchaseId = validate(id, req.params.purchase_id, 'path', 'purchase_id');
+  const lookUp: RequestHandler<PurchaseParams> = async (req, res) => {
+    const { eventId, purchaseId } = readIds(req.params);
+    const asBuyer = await callers.readerOf(req);
     const purchase = await readPurchase(reads, eventId, purchaseId);
-    if (!purchase) throw new Problem('purchase-not-found', `Event ${eventId} has no purchase ${purchaseId}.`);
+    if (!purchase || isHidden(purchase, asBuyer))
+      throw new Problem('purchase-not-found', `Event ${eventId} has no purchase ${purchaseId}.`);
     sendJson(res, 200, toPurchase(purchase));
   };
 
-  resource(router, '/events/:event_id/purchases', {
-    post: [before, enter as RequestHandler, jsonBody(bodyBytesMax), buy as RequestHandler],
-  });
+  const confirm: RequestHandler<PurchaseParams> = async (req, res) => {
+    const ids = readIds(req.params);
+    validate(action, req.body ?? {}, 'body');
+    deliver(res, await sale.confirm({ kind: 'confirm', ...ids }), refusals);
+  };
+
+  const release: RequestHandler<PurchaseParams> = async (req, res) => {
+    const { eventId, purchaseId } = readIds(req.params);
+    validate(action, req.body ?? {}, 'body');
+    const asBuyer = await callers.buyerOf(req);
+    deliver(res, await sale.sell(eventId, { kind: 'release', purchaseId, asBuyer }, () => req.socket.destroyed), refusals);
+  };
+
+  const body = jsonBody(bodyBytesMax);
+  resource(router, '/events/:event_id/purchases', { post: [before, enter as RequestHandler, body, buy as RequestHandler] });
   resource(router, '/events/:event_id/purchases/:purchase_id', { get: [before, lookups(lookUp as RequestHandler)] });
+  resource(router, '/events/:event_id/purchases/:purchase_id/confirm', {
+    post: [before, callers.requireSeller, body, confirm as RequestHandler],
+  });
+  resource(router, '/events/:event_id/purchases/:purchase_id/release', { post: [before, body, release as RequestHandler] });
 }
 
-/**
- * Whether a client can provoke this outcome at will. Then the answer counts towards the rate of refusals. A request that was queued
- * until its deadline does not: it must be answered by the deadline.
- */
-function isProvocable(outcome: Outcome): boolean {
-  if (outcome.kind === 'overloaded') return outcome.reason !== 'too late' && outcome.reason !== 'client gone';
-  return outcome.kind === 'event-not-found';
+/** @throws Problem `validation`, `buyer-mismatch` */
+function readRequest(keyHeader: string | string[] | undefined, given: unknown, asBuyer: string | undefined): PurchaseRequest {
+  const key = idempotencyKey(keyHeader);
+  const { quantity, buyer_id: named, reference } = validate(newPurchase, given, 'body');
+  if (asBuyer !== undefined && named !== undefined && named !== asBuyer) {
+    throw new Problem('buyer-mismatch', 'buyer_id must be the subject of the token; it can be left out.');
+  }
+  const buyerId = named ?? asBuyer;
+  // The fingerprint is what was understood of the body: it is short, and does not depend on the client's formatting.
+  const fingerprint = JSON.stringify({ quantity, buyer_id: buyerId, reference });
+  return {
+    kind: 'buy',
+    purchaseId: newPurchaseId(),
+    quantity,
+    buyerId: buyerId ?? null,
+    reference: reference ?? null,
+    idempotency: key === null ? null : { key, fingerprint },
+    asBuyer,
+  };
 }
 
-/** Sends the answer to an outcome of the sale. */
-function answer(res: Response, outcome: Outcome): void {
-  if (outcome.kind === 'sold') {
-    if (outcome.replayed) res.setHeader('Idempotency-Replayed', 'true');
-    created(res, outcome.purchase);
-  } else {
-    // Not thrown: at the end of a sale nearly every request is refused, and a stack trace costs more than the answer.
-    sendProblem(res, problemOf(outcome));
+export function readIds(params: Readonly<Partial<Record<'event_id' | 'purchase_id', string | string[]>>>): {
+  eventId: string;
+  purchaseId: string;
+} {
+  return {
+    eventId: validate(id, params.event_id, 'path', 'event_id'),
+    purchaseId: validate(id, params.purchase_id, 'path', 'purchase_id'),
+  };
+}
+
+/** Sends the answer to an outcome of the sale. Refusals that a client can provoke at will count towards the rate of refusals. */
+export function deliver(res: Response, outcome: Outcome, refusals: Pick<Refusals, 'enqueue'>): void {
+  if (!isProvocable(outcome)) answer(res, outcome);
+  else {
+    refusals.enqueue(res, () => {
+      answer(res, outcome);
+    });
   }
 }
 
-function created(res: Response, purchase: Purchase): void {
-  res.setHeader('Location', `/events/${purchase.eventId}/purchases/${purchase.id}`);
-  sendJson(res, 201, toPurchase(purchase));
+/** A request that was queued until its deadline does not count: it must be answered by the deadline. */
+function isProvocable(outcome: Outcome): boolean {
+  if (outcome.kind === 'overloaded') return outcome.reason !== 'too late' && outcome.reason !== 'client gone';
+  return outcome.kind === 'event-not-found' || outcome.kind === 'purchase-not-found';
+}
+
+function answer(res: Response, outcome: Outcome): void {
+  switch (outcome.kind) {
+    case 'granted':
+      if (outcome.replayed) res.setHeader('Idempotency-Replayed', 'true');
+      res.setHeader('Location', `/events/${outcome.purchase.eventId}/purchases/${outcome.purchase.id}`);
+      sendJson(res, 201, toPurchase(outcome.purchase));
+      break;
+    case 'settled':
+      sendJson(res, 200, toPurchase(outcome.purchase));
+      break;
+    default:
+      // Not thrown: at the end of a sale nearly every request is refused, and a stack trace costs more than the answer.
+      sendProblem(res, problemOf(outcome));
+  }
 }

@@ -1,0 +1,44 @@
+import type { Queryable } from '../db/client.js';
+import type { Purchase } from '../sale/types.js';
+
+interface Row {
+  purchases: number;
+  tickets: number;
+}
+
+/**
+ * Releases or cancels purchases: what they took is available again, to their buyers too. The tickets of a cancelled purchase stay
+ * as they are; they are void because their purchase is cancelled. The caller has locked the event and the purchases, and knows that
+ * each of them still has what it gives back.
+ *
+ * @param purchases as they are to be, `released` or `cancelled`
+ */
+export async function giveBack(tx: Queryable, eventId: string, purchases: readonly Purchase[]): Promise<void> {
+  const [row] = await tx.$queryRaw<Row[]>`
+    WITH new AS MATERIALIZED (
+      SELECT ${eventId}::uuid AS event_id, id, status
+        FROM unnest(${purchases.map(({ id }) => id)}::uuid[], ${purchases.map(({ status }) => status)}::text[]) AS new (id, status)
+    ), given AS (
+      UPDATE purchases p
+         SET status = new.status::purchase_status
+        FROM new
+       WHERE p.event_id = new.event_id AND p.id = new.id AND p.status IN ('held', 'confirmed')
+      RETURNING p.quantity, p.buyer_id
+    ), uncounted AS (
+      UPDATE buyer_totals t
+         SET quantity = t.quantity - back.quantity
+        FROM (SELECT buyer_id, sum(quantity)::int AS quantity FROM given WHERE buyer_id IS NOT NULL GROUP BY buyer_id) AS back
+       WHERE t.event_id = ${eventId}::uuid AND t.buyer_id = back.buyer_id
+    ), back AS (
+      SELECT coalesce(sum(quantity), 0)::int AS tickets, count(*)::int AS purchases FROM given
+    )
+    UPDATE events
+       SET available = available + back.tickets, updated_at = statement_timestamp()
+      FROM back
+     WHERE events.id = ${eventId}::uuid
+    RETURNING back.purchases, back.tickets`;
+  const expected = purchases.reduce((sum, { quantity }) => sum + quantity, 0);
+  if (row?.purchases !== purchases.length || row.tickets !== expected) {
+    throw new Error(`expected ${String(purchases.length)} purchases to give back ${String(expected)} tickets, not ${JSON.stringify(row)}`);
+  }
+}
