@@ -48,9 +48,8 @@ export async function readSnapshot(
               FROM unnest(${toArrayLiteral(buyerIds)}::text[]) AS buyer (id)
               LEFT JOIN LATERAL (SELECT quantity FROM buyer_totals WHERE event_id = events.id AND buyer_id = buyer.id OFFSET 0) AS total ON true,
                    LATERAL (SELECT sum(quantity)::int AS quantity
-                              FROM purchases p
-                             WHERE p.event_id = events.id AND p.buyer_id = buyer.id
-                               AND p.status = 'held' AND p.expires_at <= statement_timestamp()) AS expired) AS "buyerTotals"
+                              FROM (SELECT * FROM purchases p WHERE p.event_id = events.id AND p.buyer_id = buyer.id OFFSET 0) AS own
+                             WHERE own.status = 'held' AND own.expires_at <= statement_timestamp()) AS expired) AS "buyerTotals"
       FROM events,
            LATERAL (SELECT coalesce(sum(quantity), 0)::int AS held, count(*)::int AS holds
                       FROM (SELECT quantity
