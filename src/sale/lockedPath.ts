@@ -11,7 +11,7 @@ import { readBuyerTotals } from '../sql/readBuyerTotals.js';
 import { readHeld } from '../sql/readHeld.js';
 import { recordPurchases } from '../sql/recordPurchases.js';
 import { AttemptFault } from './attempt.js';
-import { decide, type Decision } from './decide.js';
+import { decide } from './decide.js';
 import { lockAndFree } from './expiry.js';
 import { buyersOf, isPurchase, keysOf, toNewPurchases, toOutcomes, toPurchase } from './outcomes.js';
 import type { EventRequest, EventState, Outcome, Purchase, Rules } from './types.js';

@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/client.js';
 import type { Purchase } from '../sale/types.js';
-import { purchaseColumns, type PurchaseRow, ticketIds, toPurchase } from './purchaseColumns.js';
+import { purchaseColumns, type PurchaseRow, toPurchase } from './purchaseColumns.js';
 
 export interface Confirmation {
   readonly eventId: string;
