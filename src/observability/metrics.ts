@@ -85,6 +85,13 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
     swept: (holds) => {
       swept.inc(holds);
     },
+    ...gaugesOf(registers),
+  };
+}
+
+/** Gauges that are read at each scrape. */
+function gaugesOf(registers: Registry[]): Pick<Metrics, 'gauge' | 'gauges'> {
+  return {
     gauge: (name, help, read) => {
       new Gauge({
         name,
