@@ -54,6 +54,7 @@ const knownReasons = [
   'lists full',
   'admin full',
   'docs full',
+  'tokens full',
   'rate limit',
   'connections full',
   'address connections full',

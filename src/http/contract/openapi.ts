@@ -25,7 +25,7 @@ const refusalHeaders: Readonly<Record<string, z.ZodObject>> = {
 const admin = [{ adminToken: [] }];
 const seller = [{ sellerToken: [] }, { adminToken: [] }];
 /** Needed only where the operator has configured buyers' tokens. */
-const buyer = [{}, { buyerToken: [] }, { sellerToken: [] }];
+const buyer = [{}, { buyerToken: [] }, ...seller];
 
 const json = <S extends z.ZodType>(schema: S) => ({ content: { 'application/json': { schema } } });
 const actionBody = { required: false, ...json(schemas.action) };
