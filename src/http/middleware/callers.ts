@@ -86,9 +86,9 @@ export function createCallers({ adminToken, sellerToken }: Tokens, verifyBuyer?:
 
 /** For the start: one sentence. @param issuer of the tokens of buyers; undefined if they need none */
 export function whoMay(sellerHasToken: boolean, issuer: string | undefined): string {
-  const confirm = sellerHasToken ? 'the seller, with SELLER_TOKEN, and the admin' : 'only the admin, because SELLER_TOKEN is not set';
+  const confirm = sellerHasToken ? 'by the seller, with SELLER_TOKEN, and the admin' : 'only by the admin, because SELLER_TOKEN is not set';
   const buy = issuer === undefined ? 'anyone' : `the seller, the admin, and buyers with a token of ${issuer}`;
-  return `Purchases can be confirmed by ${confirm}, and made by ${buy}`;
+  return `Purchases can be confirmed ${confirm}, and made by ${buy}`;
 }
 
 /** @param token as sent; undefined if there was none */
