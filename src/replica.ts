@@ -20,7 +20,8 @@ import { createAvailability } from './sale/availability.js';
 import { EventRegistry } from './sale/eventRegistry.js';
 import { ofKnownEvents } from './sale/knownEvents.js';
 import { createSale } from './sale/sale.js';
-import { createCallers } from './http/middleware/callers.js';
+import { createCallers, whoMay } from './http/middleware/callers.js';
+import { openBuyerTokens } from './http/tokens/buyerTokens.js';
 import { startSweeper } from './background/sweeper.js';
 
 export interface Replica {
@@ -33,6 +34,8 @@ export interface Replica {
   readonly unanswered: Iterable<ServerResponse>;
   readonly readiness: Readiness;
   readonly log: Logger;
+  /** One sentence for people: who may confirm and who may buy. */
+  readonly whoMay: string;
   /** Refuses further purchases, serves those already admitted, and closes the database connections. */
   close(): Promise<void>;
 }
@@ -51,6 +54,13 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   });
   const readiness = createReadiness(pools.reads);
   const [reads, admin] = [pools.reads.prisma, pools.admin.prisma];
+  const tokens = openBuyerTokens(
+    config,
+    () => {
+      metrics.refused('tokens full');
+    },
+    log,
+  );
   const refusals = new Refusals(config.REFUSALS_PER_SECOND_MAX);
   const refuses = (eventId: string) => sale.refuses(eventId, lag.lagMs() > config.EVENT_LOOP_LAG_MAX_MS);
   const refuseEarly = createRefuseEarly(refuses, refusals);
@@ -60,7 +70,7 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     reads,
     admin,
     exports: pools.exports,
-    callers: createCallers({ adminToken, sellerToken: config.SELLER_TOKEN }),
+    callers: createCallers({ adminToken, sellerToken: config.SELLER_TOKEN }, tokens?.verify),
     readiness,
     metrics,
     log,
@@ -75,6 +85,10 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   metrics.gauge('onsale_purchases_in_progress', 'Purchase requests admitted and not yet answered', () => sale.inProgress);
   metrics.gauge('onsale_batches_running', 'Batches running', () => sale.batchesRunning);
   metrics.gauge('onsale_event_loop_lag_seconds', 'Event-loop lag', () => lag.lagMs() / 1000);
+  if (tokens?.keysAgeMs) {
+    const { keysAgeMs } = tokens;
+    metrics.gauge('onsale_buyer_keys_age_seconds', "Since the keys of buyers' tokens were fetched", () => keysAgeMs() / 1000);
+  }
   watchPools(metrics, pools);
   const sweeper = startSweeper(pools.admin, config.SWEEP_INTERVAL_MS, readiness, metrics, log);
 
@@ -85,8 +99,9 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     unanswered: gate.unanswered,
     readiness,
     log,
+    whoMay: whoMay(config.SELLER_TOKEN !== undefined, config.BUYER_JWT_ISSUER),
     close: async () => {
-      await Promise.all([sale.close(), sweeper.stop()]);
+      await Promise.all([sale.close(), sweeper.stop(), tokens?.stop()]);
       lag.stop();
       await Promise.all(Object.values(pools).map((pool) => pool.close()));
     },

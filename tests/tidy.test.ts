@@ -169,7 +169,6 @@ const retired: readonly (readonly [word: string, instead: string])[] = [
   ['Pace', 'Throughput'],
   ['Onsale', 'Replica'],
   ['Door', 'Client'],
-  ['Shop', 'Client'],
   ['[Dd]oors?', 'client'],
   ['pace', 'throughput'],
   ['told', 'answered, sent or reported'],

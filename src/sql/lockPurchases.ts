@@ -9,7 +9,7 @@ export interface Wanted {
   readonly keys?: readonly string[];
   /** At most this number of due holds: holds that have expired and are still marked as held, the longest due first. */
   readonly dueMax?: number;
-  /** In addition, due holds of these buyers, at most `dueOfBuyerMax` of each. */
+  /** In addition, all due holds of these buyers. */
   readonly buyerIds?: readonly string[];
 }
 
@@ -18,9 +18,6 @@ export interface Locked {
   /** The ids of those that are due holds. */
   readonly due: readonly string[];
 }
-
-/** More than any buyer needs to expire for one purchase: a hold has at least one ticket. */
-const dueOfBuyerMax = 1_000;
 
 /**
  * Locks purchases until the end of the transaction, in the order of their ids. The lock waits for whoever changes one of them: a
@@ -55,9 +52,10 @@ export async function lockPurchases(
       ? Prisma.empty
       : Prisma.sql`
       UNION
-     SELECT hold.event_id, hold.id
+     SELECT own.event_id, own.id
        FROM unnest(${buyerIds}::text[]) AS buyer (id),
-            LATERAL (SELECT event_id, id FROM purchases WHERE buyer_id = buyer.id AND ${due} LIMIT ${dueOfBuyerMax}::int) AS hold`;
+            LATERAL (SELECT * FROM purchases WHERE event_id = ${eventId}::uuid AND buyer_id = buyer.id OFFSET 0) AS own
+      WHERE own.status = 'held' AND own.expires_at <= statement_timestamp()`;
   const rows = await db.$queryRaw<KeyedPurchaseRow[]>`
     WITH found AS MATERIALIZED (
      SELECT known.event_id, known.id

@@ -14,7 +14,7 @@ const isRefused = ({ kind }: Answer) => kind === 'sold-out' || kind === 'insuffi
 export const brokenClients: Readonly<Record<string, Break>> = {
   'keeps its keys in the process': (client) => {
     const bought = new Map<string, { readonly quantity: number; readonly answer: Promise<Answer> }>();
-    const nothing: Answer = { kind: 'sold-out' };
+    const nothing: Answer = { kind: 'sold-out', held: 0 };
     return {
       ...client,
       buy: async (eventId, quantity, key) => {
@@ -82,7 +82,7 @@ export const brokenClients: Readonly<Record<string, Break>> = {
     ...client,
     buy: async (eventId, quantity, key) => {
       const answer = await client.buy(eventId, quantity, key);
-      return answer.kind === 'insufficient-availability' ? { kind: 'sold-out' } : answer;
+      return answer.kind === 'insufficient-availability' ? { kind: 'sold-out', held: 0 } : answer;
     },
   }),
 

@@ -4,7 +4,7 @@
  */
 import type { Pool } from '../../src/db/client.js';
 import { createAvailability } from '../../src/sale/availability.js';
-import type { Outcome, Purchase } from '../../src/sale/types.js';
+import type { Outcome, Purchase, PurchaseStatus } from '../../src/sale/types.js';
 import type { EventRow } from '../../src/sql/eventColumns.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
@@ -49,7 +49,7 @@ export function saleClient(pool: Pool, sale: AnySale): ModelClient {
   return {
     buy: async (eventId, quantity, key) => {
       const outcome = await sale.sell(eventId, request(quantity, key));
-      return outcome.kind === 'granted' ? { ...outcome, purchase: plainly(outcome.purchase) } : outcome;
+      return outcome;
     },
     read: async (eventId) => {
       const outcome = await availability.read(eventId);
@@ -60,15 +60,11 @@ export function saleClient(pool: Pool, sale: AnySale): ModelClient {
       return purchase ? { kind: 'purchase', purchase } : { kind: 'purchase-not-found' };
     },
     limit: async (eventId, maxPurchaseLimit) => {
-      const event = await updateEvent(pool.prisma, eventId, { maxPurchaseLimit });
-      return event ? shown(event) : { kind: 'event-not-found' };
+      const update = await updateEvent(pool.prisma, eventId, { maxPurchaseLimit });
+      if (update?.kind === 'limit above quota') return { kind: 'limit above quota' };
+      return update ? shown(update.event) : { kind: 'event-not-found' };
     },
   };
-}
-
-/** A sale may know more of a purchase than it has to say. */
-function plainly({ id, eventId, quantity, createdAt, ticketIds }: Purchase): Purchase {
-  return { id, eventId, quantity, createdAt, ticketIds };
 }
 
 export function httpClient(address: string): ModelClient {
@@ -85,16 +81,30 @@ export function httpClient(address: string): ModelClient {
       const answer = await send(`${events}/${eventId}/purchases/${purchaseId}`);
       return answer.status === 200 ? { kind: 'purchase', purchase: purchaseOf(answer) } : refusalOf(answer);
     },
-    limit: async (eventId, limit) => eventOf(await changeLimit(address, eventId, limit)),
+    limit: async (eventId, limit) => {
+      const answer = await changeLimit(address, eventId, limit);
+      const isAboveQuota = answer.status === 400 && JSON.stringify(answer.body['errors']).includes('must not exceed the quota');
+      return isAboveQuota ? { kind: 'limit above quota' } : eventOf(answer);
+    },
   };
 }
 
 function purchaseOf({ body }: HttpAnswer): Purchase {
   const ticketIds = body.tickets.map((ticket) => ticket.id);
-  return { id: body.id, eventId: String(body['event_id']), quantity: Number(body['quantity']), createdAt: timeOf(body), ticketIds };
+  return {
+    id: body.id,
+    eventId: String(body['event_id']),
+    quantity: Number(body['quantity']),
+    status: body['status'] as PurchaseStatus,
+    buyerId: body['buyer_id'] as string | null,
+    reference: body['reference'] as string | null,
+    createdAt: timeOf(body),
+    expiresAt: body['expires_at'] === null ? null : timeOf(body, 'expires_at'),
+    ticketIds,
+  };
 }
 
-const timeOf = (body: HttpAnswer['body']) => new Date(String(body['created_at']));
+const timeOf = (body: HttpAnswer['body'], member = 'created_at') => new Date(body[member] as string);
 
 function eventOf(answer: HttpAnswer): Answer {
   if (answer.status !== 200) return refusalOf(answer);
@@ -104,12 +114,12 @@ function eventOf(answer: HttpAnswer): Answer {
 /** The codes of the contract are the outcomes of the sale; each has one status. */
 function refusalOf(answer: HttpAnswer): Answer {
   const { status, body } = answer;
-  const available = Number(body['available_quantity']);
+  const [available, held] = [Number(body['available_quantity']), Number(body['held_quantity'])];
   const refusals: Record<string, Outcome | Answer> = {
     '404 event-not-found': { kind: 'event-not-found' },
     '404 purchase-not-found': { kind: 'purchase-not-found' },
-    '409 sold-out': available === 0 ? { kind: 'sold-out' } : unexpected(answer),
-    '409 insufficient-availability': { kind: 'insufficient-availability', available },
+    '409 sold-out': available === 0 ? { kind: 'sold-out', held } : unexpected(answer),
+    '409 insufficient-availability': { kind: 'insufficient-availability', available, held },
     '422 purchase-limit-exceeded': { kind: 'purchase-limit-exceeded', maxPurchaseLimit: Number(body['max_purchase_limit']) },
     '422 idempotency-key-reused': { kind: 'idempotency-key-reused' },
   };

@@ -109,13 +109,14 @@ describe(`histories of seed ${String(seed)}`, () => {
     expect(answers).toEqual([
       'event',
       'event-not-found',
+      'granted',
       'idempotency-key-reused',
       'insufficient-availability',
+      'limit above quota',
       'purchase',
       'purchase-limit-exceeded',
       'purchase-not-found',
       'replayed',
-      'granted',
       'sold-out',
     ]);
   });

@@ -15,14 +15,24 @@ function sold(quantity: number): Answer & { kind: 'granted' } {
   const ticketIds = Array.from({ length: quantity }, () => `ticket ${String((ids += 1)).padStart(4, '0')}`);
   return {
     kind: 'granted',
-    purchase: { id: `purchase of ${ticketIds[0]!}`, eventId: 'event', quantity, createdAt: new Date(1), ticketIds },
+    purchase: {
+      id: `purchase of ${ticketIds[0]!}`,
+      eventId: 'event',
+      quantity,
+      status: 'confirmed',
+      buyerId: null,
+      reference: null,
+      createdAt: new Date(1),
+      expiresAt: null,
+      ticketIds,
+    },
     replayed: false,
   };
 }
 const buy = (quantity: number, answer: Answer, key?: string) => played({ do: 'buy', quantity, key }, answer);
 
 test('of two who want the last ticket either may get it, but not both, and not nobody', () => {
-  const soldOut: Answer = { kind: 'sold-out' };
+  const soldOut: Answer = { kind: 'sold-out', held: 0 };
   expect(explain([modelOf(1)], [buy(1, sold(1)), buy(1, soldOut)])).toHaveLength(1);
   expect(explain([modelOf(1)], [buy(1, soldOut), buy(1, sold(1))])).toHaveLength(1);
   expect(explain([modelOf(1)], [buy(1, sold(1)), buy(1, sold(1))])).toEqual([]);
@@ -30,7 +40,7 @@ test('of two who want the last ticket either may get it, but not both, and not n
 });
 
 test('first come, first served forbids that the second buyer at a replica gets the last ticket', () => {
-  const unfair = [buy(1, { kind: 'sold-out' }), buy(1, sold(1))];
+  const unfair = [buy(1, { kind: 'sold-out', held: 0 }), buy(1, sold(1))];
   expect(explain([modelOf(1)], unfair, firstComeFirstServed)).toEqual([]);
   expect(explain([modelOf(1)], unfair.toReversed(), firstComeFirstServed)).toHaveLength(1);
 });

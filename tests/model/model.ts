@@ -19,7 +19,7 @@ export type Answer =
   | Exclude<ReadOutcome, { kind: 'found' }>
   | { readonly kind: 'event'; readonly available: number; readonly limit: number }
   | { readonly kind: 'purchase'; readonly purchase: Purchase }
-  | { readonly kind: 'purchase-not-found' }
+  | { readonly kind: 'limit above quota' }
   /** Never right: no history here breaks a machine. */
   | { readonly kind: 'fault'; readonly error: string };
 
@@ -71,6 +71,7 @@ export function predict(model: Model, operation: Operation, given?: Purchase): P
       return stays(event.exists ? shown(event) : { kind: 'event-not-found' });
     case 'limit': {
       if (!event.exists) return stays({ kind: 'event-not-found' });
+      if (operation.limit > event.quota) return stays({ kind: 'limit above quota' });
       const changed = { ...event, limit: operation.limit };
       return { answer: shown(changed), next: { ...model, events: model.events.with(operation.event, changed) } };
     }
@@ -88,8 +89,8 @@ function predictPurchase(model: Model, event: ModelEvent, operation: Operation &
   if (earlier) return stays({ kind: 'granted', purchase: earlier.purchase, replayed: true });
   if (quantity > event.limit) return stays({ kind: 'purchase-limit-exceeded', maxPurchaseLimit: event.limit });
   const available = event.quota - soldOf(model, index);
-  if (available === 0) return stays({ kind: 'sold-out' });
-  if (quantity > available) return stays({ kind: 'insufficient-availability', available });
+  if (available === 0) return stays({ kind: 'sold-out', held: 0 });
+  if (quantity > available) return stays({ kind: 'insufficient-availability', available, held: 0 });
   const purchase = named(model, event, quantity, given);
   const next = { ...model, purchases: [...model.purchases, { event: index, purchase, key }] };
   return { answer: { kind: 'granted', purchase, replayed: false }, next };
@@ -101,7 +102,11 @@ function named(model: Model, event: ModelEvent, quantity: number, given?: Purcha
     id: 'a new id',
     eventId: event.id,
     quantity,
+    status: 'confirmed' as const,
+    buyerId: null,
+    reference: null,
     createdAt: new Date(0),
+    expiresAt: null,
     ticketIds: [`${String(quantity)} new ids, sorted`],
   };
   if (!given) return unnamed;

@@ -5,20 +5,42 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { decide, type Decision } from '../../src/sale/decide.js';
-import type { ExistingPurchase, PurchaseRequest } from '../../src/sale/types.js';
+import type { EventState, ExistingPurchase, PurchaseRequest } from '../../src/sale/types.js';
+import { noRules } from '../support/sales.js';
 
 let made = 0;
 const ask = (quantity: number, key?: string, fingerprint = `{"quantity":${String(quantity)}}`): PurchaseRequest => ({
+  kind: 'buy',
+  buyerId: null,
+  reference: null,
+  asBuyer: undefined,
   purchaseId: `purchase-${String((made += 1))}`,
   quantity,
   idempotency: key === undefined ? null : { key, fingerprint },
 });
 const bought = (request: PurchaseRequest): ExistingPurchase => ({
-  purchase: { id: request.purchaseId, eventId: 'event', quantity: request.quantity, createdAt: new Date(0), ticketIds: [] },
+  purchase: {
+    id: request.purchaseId,
+    eventId: 'event',
+    quantity: request.quantity,
+    status: 'confirmed',
+    buyerId: request.buyerId,
+    reference: null,
+    createdAt: new Date(0),
+    expiresAt: null,
+    ticketIds: [],
+  },
   idempotency: request.idempotency,
 });
 const kinds = (decisions: readonly Decision[]) => decisions.map((decision) => decision.kind);
-const event = (available: number, maxPurchaseLimit = 10) => ({ available, rules: { revision: 1, maxPurchaseLimit } });
+const event = (available: number, maxPurchaseLimit = 10): EventState => ({
+  available,
+  held: 0,
+  phase: 'open',
+  startsInSeconds: null,
+  rules: { ...noRules, revision: 1, maxPurchaseLimit },
+  buyerTotals: new Map(),
+});
 
 describe('what is available', () => {
   test('is given in order of arrival until it is gone', () => {
@@ -27,7 +49,7 @@ describe('what is available', () => {
 
   test('serves a smaller request behind a larger one that did not fit', () => {
     const decisions = decide(event(3), [], [ask(2), ask(2), ask(1)]);
-    expect(decisions).toEqual([{ kind: 'grant' }, { kind: 'insufficient-availability', available: 1 }, { kind: 'grant' }]);
+    expect(decisions).toEqual([{ kind: 'grant' }, { kind: 'insufficient-availability', available: 1, held: 0 }, { kind: 'grant' }]);
   });
 
   test('is not touched by a request over the limit, which is refused for the limit even when nothing is left', () => {

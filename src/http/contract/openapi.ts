@@ -30,7 +30,7 @@ const keyHeader = z.object({
 const bought = location.extend({ 'Idempotency-Replayed': z.literal('true').optional() });
 const seller = [{ sellerToken: [] }, { adminToken: [] }];
 /** Needed only where the operator has configured buyers' tokens. */
-const buyer = [{}, { buyerToken: [] }, { sellerToken: [] }];
+const buyer = [{}, { buyerToken: [] }, ...seller];
 
 /** Of a purchase. */
 const notGranted = [
