@@ -62,6 +62,11 @@ const environment = z.object({
   READ_CONNECTIONS_MAX: z.coerce.number().int().min(3).max(100).default(3),
   /** The admin has a pool of its own, so that a flash sale cannot lock it out. */
   ADMIN_CONNECTIONS_MAX: count(2, 100),
+  /**
+   * Downloads of tickets at the same time; any further one is refused. Each keeps a connection, and on the server a temporary file of
+   * about 150 MB for each million of tickets, until its client has read everything.
+   */
+  EXPORT_CONNECTIONS_MAX: count(1, 10),
 
   // --- batches --------------------------------------------------------------------------------------------------
   /** Requests in one transaction. At the speed of the HTTP layer a batch rarely reaches this limit. */
@@ -162,11 +167,14 @@ const environment = z.object({
   CONNECTION_AGE_MAX_MS: milliseconds(60_000),
   /** Opening a connection to Postgres. Shorter than Prisma's wait, so that an abandoned request opens no connection later. */
   CONNECT_TIMEOUT_MS: milliseconds(1_500),
-  /** An audit: counting the tickets of an event with ten million of them takes a few seconds. */
+  /** An audit, or the snapshot of a download. Counting ten million tickets takes a few seconds, and writing out one million three. */
   AUDIT_TIMEOUT_MS: milliseconds(30_000),
   /** A connection without traffic while a request is in progress, such as one whose client does not read its answer. */
   SOCKET_TIMEOUT_MS: milliseconds(60_000),
-  /** The time a client has to read a complete answer; then its connection is closed. The largest answer, 1.7 MB, needs 60 kB/s. */
+  /**
+   * The time a client has to read a complete answer, or each part (a thousand tickets) of a download; then its connection is closed. The
+   * largest answer, 1.7 MB, needs 60 kB/s; a download usually 4 kB/s.
+   */
   ANSWER_TAKEN_TIMEOUT_MS: milliseconds(30_000),
   /** An idle client connection. Longer than the load balancer's timeout (usually 60 s), or it reuses a connection just closed here. */
   KEEP_ALIVE_TIMEOUT_MS: milliseconds(75_000),

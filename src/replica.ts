@@ -69,6 +69,7 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     availability,
     reads,
     admin,
+    exports: pools.exports,
     callers: createCallers({ adminToken, sellerToken: config.SELLER_TOKEN }, tokens?.verify),
     readiness,
     metrics,
@@ -153,6 +154,9 @@ function appLimits(config: Config): AppLimits {
     lookups: { inProgressMax: config.LOOKUPS_IN_PROGRESS_MAX, atOnceMax, waitMs },
     lists: { inProgressMax: config.LISTS_IN_PROGRESS_MAX, atOnceMax, waitMs },
     admin: { inProgressMax: config.ADMIN_IN_PROGRESS_MAX, atOnceMax: config.ADMIN_CONNECTIONS_MAX, waitMs },
+    // Nobody waits for a download: it may take as long as its client likes.
+    exports: { inProgressMax: config.EXPORT_CONNECTIONS_MAX, atOnceMax: config.EXPORT_CONNECTIONS_MAX, waitMs },
+    batchTakenMs: config.ANSWER_TAKEN_TIMEOUT_MS,
     docsInProgressMax: config.DOCS === 'on' ? config.DOCS_IN_PROGRESS_MAX : undefined,
     requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
     trustedProxies: config.TRUST_PROXY_HOPS,
@@ -222,5 +226,6 @@ function openPools(config: Config, url: string) {
     sale: openPool(url, 'onsale sale', limits, group),
     reads: openPool(url, 'onsale reads', { ...limits, connectionsMax: config.READ_CONNECTIONS_MAX }, group),
     admin: openPool(url, 'onsale admin', { ...limits, connectionsMax: config.ADMIN_CONNECTIONS_MAX, ...patient }, group),
+    exports: openPool(url, 'onsale exports', { ...limits, connectionsMax: config.EXPORT_CONNECTIONS_MAX, ...patient }, group),
   };
 }

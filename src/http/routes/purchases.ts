@@ -59,13 +59,13 @@ export function purchases(router: IRouter, { before, refuseEarly, refusals, call
 
   const confirm: RequestHandler<PurchaseParams> = async (req, res) => {
     const ids = readIds(req.params);
-    validate(action, req.body ?? {}, 'body');
+    validate(action, req.body === undefined ? {} : req.body, 'body');
     deliver(res, await sale.confirm({ kind: 'confirm', ...ids }), refusals);
   };
 
   const release: RequestHandler<PurchaseParams> = async (req, res) => {
     const { eventId, purchaseId } = readIds(req.params);
-    validate(action, req.body ?? {}, 'body');
+    validate(action, req.body === undefined ? {} : req.body, 'body');
     const request = { kind: 'release', purchaseId, asBuyer: callers.buyerOf(req) } as const;
     deliver(res, await sale.sell(eventId, request, () => req.socket.destroyed), refusals);
   };
