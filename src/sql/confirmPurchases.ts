@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/client.js';
 import type { Purchase } from '../sale/types.js';
-import { purchaseColumns, type PurchaseRow, ticketIds, toPurchase } from './purchaseColumns.js';
+import { purchaseColumns, type PurchaseRow, toPurchase } from './purchaseColumns.js';
 
 export interface Confirmation {
   readonly eventId: string;
@@ -26,6 +26,10 @@ interface Row extends PurchaseRow {
  * that is reported as expired can never be confirmed later. Every asked purchase is locked, also one that was confirmed before:
  * the commit writes its lock to the WAL and waits for the synchronous standby, so a repeated confirmation is as durable as the first.
  *
+ * What is confirmed is chosen from the locked rows alone. As conditions of the UPDATE, whether the clock is read before or after the
+ * wait would depend on the plan; and a session that has planned the statement while few purchases were held would look for each
+ * hold among all holds of its event (100 of 50,000 in 2 to 4 s; this way in 15 to 60 ms).
+ *
  * The number of tickets is not known before the statement runs, so it numbers them itself. (Reading the quantities first, in a
  * statement of its own, costs a second round trip per batch.)
  *
@@ -46,12 +50,14 @@ export async function confirmPurchases(
        WHERE p.event_id = asked.event_id AND p.id = asked.id
        ORDER BY p.event_id, p.id
          FOR NO KEY UPDATE OF p
+    ), held AS MATERIALIZED (
+      SELECT * FROM locked WHERE status = 'held' AND "expiresAt" > clock_timestamp()
     ), confirmed AS (
       UPDATE purchases p
          SET status = 'confirmed'
-        FROM locked
-       WHERE p.event_id = locked."eventId" AND p.id = locked.id AND p.status = 'held' AND p.expires_at > clock_timestamp()
-      RETURNING p.event_id, p.id, p.quantity, locked.first_ticket_id
+        FROM held
+       WHERE p.event_id = held."eventId" AND p.id = held.id
+      RETURNING p.event_id, p.id, p.quantity, held.first_ticket_id
     ), issued AS (
       INSERT INTO tickets (event_id, id, purchase_id)
       SELECT event_id, overlay(first_ticket_id PLACING lpad(to_hex(number), 3, '0') FROM 34)::uuid, id
