@@ -91,16 +91,15 @@ interface Change extends Partial<Omit<EventState, 'rules'>> {
 
 describe('of several reasons to refuse a request, the first of the contract is given', () => {
   /** In their order; each changes the event or the request so that its refusal is earned, and leaves the others as they are. */
-  const reasons: readonly (readonly [kind: string, event: Partial<EventState> & { rules?: object }, request: Partial<PurchaseRequest>])[] =
-    [
-      ['purchase-limit-exceeded', { rules: { maxPurchaseLimit: 2 } }, { quantity: 3 }],
-      ['buyer-required', { rules: { maxPerBuyer: 1_000 } }, { buyerId: null }],
-      ['sale-ended', { phase: 'ended' }, {}],
-      ['sale-not-started', { phase: 'scheduled', rules: { saleStartsAt: start } }, {}],
-      ['sold-out', { available: 0 }, {}],
-      ['insufficient-availability', { available: 1 }, {}],
-      ['buyer-limit-exceeded', { rules: { maxPerBuyer: 4 } }, {}],
-    ];
+  const reasons: readonly (readonly [kind: string, event: Change, request: Partial<PurchaseRequest>])[] = [
+    ['purchase-limit-exceeded', { rules: { maxPurchaseLimit: 2 } }, { quantity: 3 }],
+    ['buyer-required', { rules: { maxPerBuyer: 1_000 } }, { buyerId: null }],
+    ['sale-ended', { phase: 'ended' }, {}],
+    ['sale-not-started', { phase: 'scheduled', rules: { saleStartsAt: start } }, {}],
+    ['sold-out', { available: 0 }, {}],
+    ['insufficient-availability', { available: 1 }, {}],
+    ['buyer-limit-exceeded', { rules: { maxPerBuyer: 4 } }, {}],
+  ];
   const decided = (...given: typeof reasons) => {
     const plain = event(9, { totals: { ann: 4 } });
     let [state, request] = [plain, askAs('ann', 2)];
