@@ -52,7 +52,7 @@ async function confirm(db: Queryable, requests: readonly ConfirmRequest[]): Prom
   for (const { ticketIds, ...purchase } of await confirmPurchases(db, [...asked.values()])) {
     if (ticketIds) found.set(`${purchase.eventId}/${purchase.id}`, decideConfirmation({ ...purchase, ticketIds }));
   }
-  return Promise.all(requests.map((request, index) => found.get(keys[index] ?? '') ?? readOne(db, request)));
+  return Promise.all(requests.map(async (request, index) => found.get(keys[index] ?? '') ?? readOne(db, request)));
 }
 
 /** Missing, which a fence must prove; or confirmed by another session just before, whose tickets this reads. */
