@@ -70,13 +70,14 @@ const statements = {
     )
     SELECT quantity, created_at AS "createdAt", expires_at AS "expiresAt", ARRAY (SELECT id::text FROM issued ORDER BY id) AS "ticketIds"
       FROM claimed`,
-  // One at a time per event: whoever finds the event locked leaves the refilling to the other.
+  // One at a time per event: whoever finds the event locked leaves the refilling to the other. A count that is older than the
+  // refill before it overfills the pool, and the next one then moves nothing.
   refill: `
     WITH ledger AS MATERIALIZED (
       SELECT id, unpooled FROM by_unit.events WHERE id = $1 FOR UPDATE SKIP LOCKED
     ), moved AS (
       UPDATE by_unit.events e
-         SET unpooled = e.unpooled - least(ledger.unpooled, $2 - (SELECT count(*) FROM by_unit.units WHERE event_id = $1))
+         SET unpooled = e.unpooled - greatest(0, least(ledger.unpooled, $2 - (SELECT count(*) FROM by_unit.units WHERE event_id = $1)))
         FROM ledger
        WHERE e.id = ledger.id
       RETURNING ledger.unpooled - e.unpooled AS units
