@@ -31,13 +31,12 @@ export async function lockAndFree(
   const enough = available + missing;
   const dueMax = missing > 0 ? Math.max(missing, holdsPerBatchMin) : 0;
   const { purchases, due } = await lockPurchases(tx, eventId, { ...wanted, dueMax });
-  let found = due.length;
-  if (found > 0) available = await expireHolds(tx, eventId, due);
-  // A hold that was due may have been confirmed just before its time. Then others may be due in its place.
-  while (available < enough && found >= dueMax) {
+  if (due.length > 0) available = await expireHolds(tx, eventId, due);
+  // Holds that were due when the statement began may have been confirmed just before. Then others may be due in their place.
+  for (let found = purchases.length; available < enough && found >= dueMax;) {
     const more = await lockPurchases(tx, eventId, { dueMax });
-    found = more.due.length;
-    if (found > 0) available = await expireHolds(tx, eventId, more.due);
+    found = more.purchases.length;
+    if (more.due.length > 0) available = await expireHolds(tx, eventId, more.due);
   }
   return { purchases, available };
 }

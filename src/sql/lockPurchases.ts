@@ -34,7 +34,8 @@ const dueOfBuyerMax = 1_000;
  * Each id and key is looked up separately: OFFSET 0 keeps the planner from flattening the look-up into a join. With `= ANY` and
  * statistics from before the sale, the planner takes the event for a small one and reads all of its purchases by the primary key:
  * a look-up of 16 keys took 1.5 ms of processor time that way, and 0.5 ms one by one. For the same reason the last join takes
- * the event from `found` and not from the parameter, here and in the other statements that join purchases.
+ * the event from `found` and not from the parameter, here and in the other statements that join purchases. The due holds of a buyer
+ * are looked for by the index of buyers; readSnapshot.ts explains the comparison as text.
  *
  * @param skipLocked leaves out at once what another session has locked: for work that can be done later
  */
@@ -44,12 +45,15 @@ export async function lockPurchases(
   { ids = [], keys = [], dueMax = 0, buyerIds = [] }: Wanted,
   skipLocked = false,
 ): Promise<Locked> {
-  const due = Prisma.sql`event_id = ${eventId}::uuid AND status = 'held' AND expires_at <= statement_timestamp()`;
   const dueOfEvent =
     dueMax === 0
       ? Prisma.empty
       : Prisma.sql`
-      UNION (SELECT event_id, id FROM purchases WHERE ${due} ORDER BY expires_at LIMIT ${dueMax}::int)`;
+      UNION (SELECT event_id, id
+               FROM purchases
+              WHERE event_id = ${eventId}::uuid AND status = 'held' AND expires_at <= statement_timestamp()
+              ORDER BY expires_at
+              LIMIT ${dueMax}::int)`;
   const dueOfBuyers =
     buyerIds.length === 0
       ? Prisma.empty
@@ -57,7 +61,10 @@ export async function lockPurchases(
       UNION
      SELECT hold.event_id, hold.id
        FROM unnest(${buyerIds}::text[]) AS buyer (id),
-            LATERAL (SELECT event_id, id FROM purchases WHERE buyer_id = buyer.id AND ${due} LIMIT ${dueOfBuyerMax}::int) AS hold`;
+            LATERAL (SELECT event_id, id
+                       FROM purchases
+                      WHERE event_id = ${eventId}::uuid AND buyer_id = buyer.id AND status::text = 'held' AND expires_at <= statement_timestamp()
+                      LIMIT ${dueOfBuyerMax}::int) AS hold`;
   const rows = await db.$queryRaw<KeyedPurchaseRow[]>`
     WITH found AS MATERIALIZED (
      SELECT known.event_id, known.id
