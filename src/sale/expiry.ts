@@ -30,16 +30,16 @@ export async function lockAndFree(
 ): Promise<Freed> {
   const enough = available + missing;
   const dueMax = missing > 0 ? Math.max(missing, holdsPerBatchMin) : 0;
-  const { purchases, due } = await lockPurchases(tx, eventId, { ...wanted, dueMax });
-  let found = due.length;
-  if (found > 0) available = await expireHolds(tx, eventId, due);
-  // A hold that was due may have been confirmed just before its time. Then others may be due in its place.
-  while (available < enough && found >= dueMax) {
-    const more = await lockPurchases(tx, eventId, { dueMax });
-    found = more.due.length;
-    if (found > 0) available = await expireHolds(tx, eventId, more.due);
+  const locked = await lockPurchases(tx, eventId, { ...wanted, dueMax });
+  let last = locked;
+  if (last.due.length > 0) available = await expireHolds(tx, eventId, last.due);
+  // A hold that was found due may have been confirmed just before its time, while this waited for it. Then others may be due in its
+  // place, unless fewer than `dueMax` were found. (To lock more is out of order, so in theory it can deadlock; the batch is repeated.)
+  while (available < enough && last.purchases.length >= dueMax) {
+    last = await lockPurchases(tx, eventId, { dueMax });
+    if (last.due.length > 0) available = await expireHolds(tx, eventId, last.due);
   }
-  return { purchases, available };
+  return { purchases: locked.purchases, available };
 }
 
 /** Events looked at in one statement. */
