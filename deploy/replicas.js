@@ -13,6 +13,7 @@ import { ConfigError, readConfig } from '../dist/config.js';
 import { startEmbedded } from '../dist/db/embedded/embedded.js';
 import { adminTokenFile, EmbeddedError, keepSecret } from '../dist/db/embedded/dataDir.js';
 import { migrate } from '../dist/db/migrate.js';
+import { whoMay } from '../dist/http/middleware/callers.js';
 import { Interrupted, unlessAsked, watchSignals } from '../dist/signals.js';
 import { Balancer, haproxyVersion, replicasMax } from './balancer.js';
 import { Replica } from './replica.js';
@@ -158,7 +159,8 @@ async function main() {
     if (haproxy !== undefined) await company.openBalancer(bind);
     const slots = Array.from({ length: count }, (_, index) => index + 1);
     const addresses = await Promise.all(slots.map((slot) => company.start(slot)));
-    greet(company, addresses, { bind, haproxy, ...database, tokenMade: config.ADMIN_TOKEN === undefined });
+    const who = whoMay(config.SELLER_TOKEN !== undefined, config.BUYER_JWT_ISSUER);
+    greet(company, addresses, { bind, haproxy, ...database, tokenMade: config.ADMIN_TOKEN === undefined, who });
     await Promise.race([end, ...slots.map((slot) => company.watch(slot)), company.watchBalancer()]);
     await end;
   } catch (error) {
@@ -169,8 +171,8 @@ async function main() {
   }
 }
 
-/** @param {Company} company @param {string[]} addresses @param {{ bind: string, haproxy: string | undefined, token: string, tokenMade: boolean, where: string }} about */
-function greet(company, addresses, { bind, haproxy, token, tokenMade, where }) {
+/** @param {Company} company @param {string[]} addresses @param {{ bind: string, haproxy: string | undefined, token: string, tokenMade: boolean, where: string, who: string }} about */
+function greet(company, addresses, { bind, haproxy, token, tokenMade, where, who }) {
   const own = addresses.map((address, index) => {
     const replica = company.replicas.get(index + 1);
     return `  ${address}  replica ${index + 1}, process ${replica?.pid}, its probes and metrics on ${replica?.operationsAddress}`;
@@ -182,7 +184,7 @@ function greet(company, addresses, { bind, haproxy, token, tokenMade, where }) {
       : `\nonsale is on ${shared}, its API at ${shared}/docs: HAProxy ${haproxy}, process ${company.balancer?.pid}, before`,
   );
   say(
-    `${own.join('\n')}\nAll on one database: ${where}\nThe admin token is ${tokenMade ? token : 'that of ADMIN_TOKEN'}\n\nCtrl-C stops all of it.\n`,
+    `${own.join('\n')}\nAll on one database: ${where}\nThe admin token is ${tokenMade ? token : 'that of ADMIN_TOKEN'}\n${who}\n\nCtrl-C stops all of it.\n`,
   );
 }
 

@@ -3,9 +3,12 @@
  * name) and its reason. The relations between limits are asserted at start; a wrong value stops the process with one sentence.
  */
 import { z } from 'zod';
+import { contradictions } from './config/contradictions.js';
 
 const count = (fallback: number, max: number) => z.coerce.number().int().min(1).max(max).default(fallback);
 const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(3_600_000).default(fallback);
+
+const isWithoutCredentials = (url: string) => URL.canParse(url) && new URL(url).username + new URL(url).password === '';
 
 const environment = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
@@ -29,6 +32,20 @@ const environment = z.object({
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, 'must be at least 16 visible ASCII characters')
     .optional(),
+  /** What signs the tokens of buyers: a shared secret (HS256) … */
+  BUYER_JWT_SECRET: z
+    .string()
+    .refine((secret) => Buffer.byteLength(secret) >= 32, 'must have at least 32 bytes')
+    .optional(),
+  /** … or the issuer's keys at this address (RS256, ES256, EdDSA). With neither of the two, buyers need no token. */
+  BUYER_JWKS_URL: z
+    .string()
+    .regex(/^https?:\/\//, 'must start with https:// or http://')
+    .refine((url) => isWithoutCredentials(url), 'must be a valid URL without a user and a password')
+    .optional(),
+  /** The `iss` and the `aud` of every token of a buyer; an issuer usually signs tokens for other services too. */
+  BUYER_JWT_ISSUER: z.string().optional(),
+  BUYER_JWT_AUDIENCE: z.string().optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
   /** The data directory of the embedded Postgres. Unset: .onsale in the checkout (as root: a directory below /var/lib/onsale). */
   EMBEDDED_DATA_DIR: z.string().min(1).optional(),
@@ -45,6 +62,11 @@ const environment = z.object({
   READ_CONNECTIONS_MAX: z.coerce.number().int().min(3).max(100).default(3),
   /** The admin has a pool of its own, so that a flash sale cannot lock it out. */
   ADMIN_CONNECTIONS_MAX: count(2, 100),
+  /**
+   * Downloads of tickets at the same time; any further one is refused. Each keeps a connection, and on the server a temporary file of
+   * about 150 MB for each million of tickets, until its client has read everything.
+   */
+  EXPORT_CONNECTIONS_MAX: count(1, 10),
 
   // --- batches --------------------------------------------------------------------------------------------------
   /** Requests in one transaction. At the speed of the HTTP layer a batch rarely reaches this limit. */
@@ -79,6 +101,25 @@ const environment = z.object({
   ADMIN_IN_PROGRESS_MAX: count(1_000, 100_000),
   /** Answers of /docs and /openapi.json in progress, each counted for at least a second. Four people can open the page in one second. */
   DOCS_IN_PROGRESS_MAX: count(20, 10_000),
+
+  // --- tokens of buyers -------------------------------------------------------------------------------------------
+  /** Verified tokens that are remembered, 12 MB of them. More buyers than this at once have their tokens verified more often. */
+  BUYER_TOKENS_CACHED_MAX: count(50_000, 1_000_000),
+  /**
+   * A token is verified again after this time. A key that the issuer has removed works for this time, one and a half times
+   * BUYER_JWKS_REFRESH_MS, and BUYER_JWKS_TIMEOUT_MS: 57 s.
+   */
+  BUYER_TOKEN_CACHED_MS: milliseconds(25_000),
+  /** Tokens being verified: a quarter of a second's work. Requests with further tokens are refused. */
+  BUYER_TOKENS_VERIFYING_MAX: count(2_000, 100_000),
+  /** Fetching the issuer's keys. A purchase waits for them only if there are none, or the token names an unknown key. */
+  BUYER_JWKS_TIMEOUT_MS: milliseconds(2_000),
+  /** The keys are fetched this often, varied by half so that the replicas do not ask in step. */
+  BUYER_JWKS_REFRESH_MS: milliseconds(20_000),
+  /** Between two fetches that tokens with unknown keys cause. It bounds what such tokens cost the issuer. */
+  BUYER_JWKS_COOLDOWN_MS: milliseconds(5_000),
+  /** While the keys cannot be fetched, known ones verify tokens until they have this age. */
+  BUYER_JWKS_STALE_MAX_MS: z.coerce.number().int().min(1).max(86_400_000).default(3_600_000),
 
   // --- clients --------------------------------------------------------------------------------------------------
   /** Open client connections; an idle one costs some kilobytes. The process needs a few more file descriptors than this. */
@@ -126,11 +167,14 @@ const environment = z.object({
   CONNECTION_AGE_MAX_MS: milliseconds(60_000),
   /** Opening a connection to Postgres. Shorter than Prisma's wait, so that an abandoned request opens no connection later. */
   CONNECT_TIMEOUT_MS: milliseconds(1_500),
-  /** An audit: counting the tickets of an event with ten million of them takes a few seconds. */
+  /** An audit, or the snapshot of a download. Counting ten million tickets takes a few seconds, and writing out one million three. */
   AUDIT_TIMEOUT_MS: milliseconds(30_000),
   /** A connection without traffic while a request is in progress, such as one whose client does not read its answer. */
   SOCKET_TIMEOUT_MS: milliseconds(60_000),
-  /** The time a client has to read a complete answer; then its connection is closed. The largest answer, 1.7 MB, needs 60 kB/s. */
+  /**
+   * The time a client has to read a complete answer, or each part (a thousand tickets) of a download; then its connection is closed. The
+   * largest answer, 1.7 MB, needs 60 kB/s; a download usually 4 kB/s.
+   */
   ANSWER_TAKEN_TIMEOUT_MS: milliseconds(30_000),
   /** An idle client connection. Longer than the load balancer's timeout (usually 60 s), or it reuses a connection just closed here. */
   KEEP_ALIVE_TIMEOUT_MS: milliseconds(75_000),
@@ -138,39 +182,10 @@ const environment = z.object({
   DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(0),
 });
 
-/** In each pair the first must be less than the second; otherwise the first could never take effect. */
-const ladder = [
-  ['LOCK_TIMEOUT_MS', 'STATEMENT_TIMEOUT_MS'],
-  ['STATEMENT_TIMEOUT_MS', 'TRANSACTION_TIMEOUT_MS'],
-  ['TRANSACTION_TIMEOUT_MS', 'CLIENT_DEADLINE_MS'],
-  ['CLIENT_DEADLINE_MS', 'PURCHASE_DEADLINE_MS'],
-  ['PURCHASE_DEADLINE_MS', 'REQUEST_TIMEOUT_MS'],
-  ['REQUEST_TIMEOUT_MS', 'KEEP_ALIVE_TIMEOUT_MS'],
-  ['CONNECT_TIMEOUT_MS', 'STATEMENT_TIMEOUT_MS'],
-  ['READ_FENCE_MS', 'CLIENT_DEADLINE_MS'],
-  ['CLIENT_DEADLINE_MS', 'CONNECTION_AGE_MAX_MS'],
-  ['STATEMENT_TIMEOUT_MS', 'AUDIT_TIMEOUT_MS'],
-  ['AUDIT_TIMEOUT_MS', 'SOCKET_TIMEOUT_MS'],
-  ['QUEUE_WAIT_MS', 'PURCHASE_DEADLINE_MS'],
-] as const;
+export type Settings = Readonly<z.infer<typeof environment>>;
 
 const checked = environment.superRefine((env, context) => {
-  for (const [smaller, larger] of ladder) {
-    if (env[smaller] >= env[larger]) {
-      const message = `(${String(env[smaller])}) must be less than ${larger} (${String(env[larger])})`;
-      context.addIssue({ code: 'custom', path: [smaller], message });
-    }
-  }
-  if (env.EVENT_PURCHASES_IN_PROGRESS_MAX > env.PURCHASES_IN_PROGRESS_MAX) {
-    context.addIssue({ code: 'custom', path: ['EVENT_PURCHASES_IN_PROGRESS_MAX'], message: 'must not exceed PURCHASES_IN_PROGRESS_MAX' });
-  }
-  if (env.DATABASE_URL !== undefined && env.ADMIN_TOKEN === undefined) {
-    context.addIssue({ code: 'custom', path: ['ADMIN_TOKEN'], message: 'is required when DATABASE_URL is set' });
-  }
-  if (env.OPERATIONS_PORT === env.PORT && env.PORT !== 0) {
-    const message = `(${String(env.PORT)}) must differ from PORT; unset, probes and metrics are on PORT`;
-    context.addIssue({ code: 'custom', path: ['OPERATIONS_PORT'], message });
-  }
+  for (const { name, message } of contradictions(env)) context.addIssue({ code: 'custom', path: [name], message });
 });
 
 const [shareOfOneAddress, shareOfLoopback] = [1 / 8, 4 / 5];

@@ -20,7 +20,8 @@ import { createAvailability } from './sale/availability.js';
 import { EventRegistry } from './sale/eventRegistry.js';
 import { ofKnownEvents } from './sale/knownEvents.js';
 import { createSale } from './sale/sale.js';
-import { createCallers } from './http/middleware/callers.js';
+import { createCallers, whoMay } from './http/middleware/callers.js';
+import { openBuyerTokens } from './http/tokens/buyerTokens.js';
 import { startSweeper } from './background/sweeper.js';
 
 export interface Replica {
@@ -33,6 +34,8 @@ export interface Replica {
   readonly unanswered: Iterable<ServerResponse>;
   readonly readiness: Readiness;
   readonly log: Logger;
+  /** One sentence for people: who may confirm and who may buy. */
+  readonly whoMay: string;
   /** Refuses further purchases, serves those already admitted, and closes the database connections. */
   close(): Promise<void>;
 }
@@ -51,6 +54,13 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   });
   const readiness = createReadiness(pools.reads);
   const [reads, admin] = [pools.reads.prisma, pools.admin.prisma];
+  const tokens = openBuyerTokens(
+    config,
+    () => {
+      metrics.refused('tokens full');
+    },
+    log,
+  );
   const refusals = new Refusals(config.REFUSALS_PER_SECOND_MAX);
   const refuses = (eventId: string) => sale.refuses(eventId, lag.lagMs() > config.EVENT_LOOP_LAG_MAX_MS);
   const refuseEarly = createRefuseEarly(refuses, refusals);
@@ -59,7 +69,8 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     availability,
     reads,
     admin,
-    callers: createCallers({ adminToken, sellerToken: config.SELLER_TOKEN }),
+    exports: pools.exports,
+    callers: createCallers({ adminToken, sellerToken: config.SELLER_TOKEN }, tokens?.verify),
     readiness,
     metrics,
     log,
@@ -74,6 +85,10 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   metrics.gauge('onsale_purchases_in_progress', 'Purchase requests admitted and not yet answered', () => sale.inProgress);
   metrics.gauge('onsale_batches_running', 'Batches running', () => sale.batchesRunning);
   metrics.gauge('onsale_event_loop_lag_seconds', 'Event-loop lag', () => lag.lagMs() / 1000);
+  if (tokens?.keysAgeMs) {
+    const { keysAgeMs } = tokens;
+    metrics.gauge('onsale_buyer_keys_age_seconds', "Since the keys of buyers' tokens were fetched", () => keysAgeMs() / 1000);
+  }
   watchPools(metrics, pools);
   const sweeper = startSweeper(pools.admin, config.SWEEP_INTERVAL_MS, readiness, metrics, log);
 
@@ -84,8 +99,9 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     unanswered: gate.unanswered,
     readiness,
     log,
+    whoMay: whoMay(config.SELLER_TOKEN !== undefined, config.BUYER_JWT_ISSUER),
     close: async () => {
-      await Promise.all([sale.close(), sweeper.stop()]);
+      await Promise.all([sale.close(), sweeper.stop(), tokens?.stop()]);
       lag.stop();
       await Promise.all(Object.values(pools).map((pool) => pool.close()));
     },
@@ -138,6 +154,9 @@ function appLimits(config: Config): AppLimits {
     lookups: { inProgressMax: config.LOOKUPS_IN_PROGRESS_MAX, atOnceMax, waitMs },
     lists: { inProgressMax: config.LISTS_IN_PROGRESS_MAX, atOnceMax, waitMs },
     admin: { inProgressMax: config.ADMIN_IN_PROGRESS_MAX, atOnceMax: config.ADMIN_CONNECTIONS_MAX, waitMs },
+    // Nobody waits for a download: it may take as long as its client likes.
+    exports: { inProgressMax: config.EXPORT_CONNECTIONS_MAX, atOnceMax: config.EXPORT_CONNECTIONS_MAX, waitMs },
+    batchTakenMs: config.ANSWER_TAKEN_TIMEOUT_MS,
     docsInProgressMax: config.DOCS === 'on' ? config.DOCS_IN_PROGRESS_MAX : undefined,
     requestsPerMinuteMax: config.CLIENT_REQUESTS_PER_MINUTE_MAX,
     trustedProxies: config.TRUST_PROXY_HOPS,
@@ -207,5 +226,6 @@ function openPools(config: Config, url: string) {
     sale: openPool(url, 'onsale sale', limits, group),
     reads: openPool(url, 'onsale reads', { ...limits, connectionsMax: config.READ_CONNECTIONS_MAX }, group),
     admin: openPool(url, 'onsale admin', { ...limits, connectionsMax: config.ADMIN_CONNECTIONS_MAX, ...patient }, group),
+    exports: openPool(url, 'onsale exports', { ...limits, connectionsMax: config.EXPORT_CONNECTIONS_MAX, ...patient }, group),
   };
 }

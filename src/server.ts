@@ -57,8 +57,11 @@ async function main(): Promise<void> {
     const address = addressOf(server);
     const operationsAddress = operations && addressOf(operations);
     const generatedToken = config.ADMIN_TOKEN === undefined ? database.adminToken : undefined;
-    if (database.embedded) greet(address, config.DOCS === 'on', operationsAddress, generatedToken, database.embedded);
-    else replica.log.info({ address, operations_address: operationsAddress }, 'listening');
+    if (database.embedded) {
+      greet(address, config.DOCS === 'on', operationsAddress, generatedToken, database.embedded, replica.whoMay);
+    } else {
+      replica.log.info({ address, operations_address: operationsAddress, who_may: replica.whoMay }, 'listening');
+    }
     await untilReady(replica);
   } catch (error) {
     await replica.close();
@@ -133,6 +136,7 @@ function greet(
   operationsAddress: string | undefined,
   generatedToken: string | undefined,
   { dataDir }: Embedded,
+  whoMay: string,
 ): void {
   const docs = documented ? `, its API at ${address}/docs` : '';
   const operations = operationsAddress === undefined ? '' : `\nIts probes and metrics are on ${operationsAddress}`;
@@ -141,6 +145,7 @@ function greet(
 onsale is on ${address}${docs}${operations}
 It keeps its data in ${dataDir}
 The admin token is ${generatedToken ?? 'that of ADMIN_TOKEN'}
+${whoMay}
 
 Create an event with 100 tickets and at most 4 per purchase:
 

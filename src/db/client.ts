@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { PrismaClient } from '../generated/prisma/client.js';
+import { type Prisma, PrismaClient } from '../generated/prisma/client.js';
 import { UnusableDatabaseFault } from './faults.js';
 import { SessionPool } from './pool.js';
 import { ConnectionGroup, type ConnectionLimits, type SafeClient, safeClients } from './safeClient.js';
@@ -24,8 +24,16 @@ export interface PoolLimits extends ConnectionLimits {
   readonly transactionTimeoutMs: number;
 }
 
+/** One session, for statements that belong together and are no transaction, such as those of a cursor. */
+export interface Session {
+  /** @returns the rows, each an array of its columns, as text where the statement makes them text */
+  query<R extends readonly unknown[]>(statement: Prisma.Sql): Promise<R[]>;
+}
+
 export interface Pool {
   readonly prisma: PrismaClient;
+  /** Runs work on a session that nothing else uses meanwhile. If the work fails, the session is closed, with everything that it kept. */
+  readonly withSession: <T>(work: (session: Session) => Promise<T>) => Promise<T>;
   /** For Prisma's `$transaction`. Both are longer than the server's limits, so that those take effect first. */
   readonly transaction: { readonly maxWait: number; readonly timeout: number };
   readonly connectionsMax: number;
@@ -37,8 +45,6 @@ export interface Pool {
   /** Waits briefly for running queries and then abandons them, because an audit may take half a minute. */
   close(): Promise<void>;
 }
-
-type Session = Pick<SafeClient, 'queryUnfenced'>;
 
 const closePatienceMs = 1_000;
 /** Prepared statements per session; the program has about twenty. */
@@ -62,7 +68,7 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
     maxLifetimeSeconds: limits.connectionAgeMaxMs / 1_000,
     keepAlive: true,
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the pool awaits the promise, but its types do not declare it
-    onConnect: (client) => prepareSession(client as unknown as Session, limits),
+    onConnect: (client) => prepareSession(client as unknown as SafeClient, limits),
   });
   pool.on('error', () => {
     // An idle connection was lost. The pool has already removed it, and the next query opens another.
@@ -70,6 +76,13 @@ export function openPool(url: string, applicationName: string, limits: PoolLimit
   const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: nameStatements() }), errorFormat: 'minimal' });
   return {
     prisma,
+    withSession: (work) =>
+      pool.lend((client) =>
+        work({
+          query: async <R extends readonly unknown[]>({ text, values }: Prisma.Sql) =>
+            ((await client.query({ text, values, rowMode: 'array' })) as { rows: R[] }).rows,
+        }),
+      ),
     transaction: { maxWait: limits.connectTimeoutMs + 500, timeout: limits.clientDeadlineMs + limits.transactionTimeoutMs },
     connectionsMax: limits.connectionsMax,
     inUse: () => pool.totalCount - pool.idleCount,
@@ -109,7 +122,7 @@ function nameStatements(): (query: { sql: string }) => string {
  * as UTC). These are not start-up parameters, because poolers reject or drop those, older versions do not know the last limit,
  * and a URL may set the time zone too.
  */
-async function prepareSession(client: Session, limits: PoolLimits): Promise<void> {
+async function prepareSession(client: Pick<SafeClient, 'queryUnfenced'>, limits: PoolLimits): Promise<void> {
   const [session] = await client.queryUnfenced<{ readOnly: boolean }>(
     `SELECT current_setting('transaction_read_only')::boolean AS "readOnly",
             set_config('TimeZone', 'UTC', false),

@@ -26,6 +26,19 @@ export class SessionPool extends pg.Pool {
     return this.#query(args) as never;
   }
 
+  /** Lends a session to one piece of work. If the work fails, the session is closed, with everything that it kept. */
+  async lend<T>(work: (session: Pick<Session, 'query'>) => Promise<T>): Promise<T> {
+    const client = await this.#connect();
+    let failed = true;
+    try {
+      const result = await work(client);
+      failed = false;
+      return result;
+    } finally {
+      client.release(failed);
+    }
+  }
+
   async #connect(): Promise<Session> {
     for (;;) {
       const client = (await super.connect()) as unknown as Session;

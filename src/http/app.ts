@@ -1,9 +1,10 @@
 /** Builds the Express application from its parts. It does no I/O. */
 import express, { type Express } from 'express';
 import type { Logger } from 'pino';
-import type { PrismaClient } from '../db/client.js';
+import type { Pool, PrismaClient } from '../db/client.js';
 import type { Readiness } from '../db/readiness.js';
 import { adminEvents } from './routes/adminEvents.js';
+import { adminPurchases } from './routes/adminPurchases.js';
 import type { Callers } from './middleware/callers.js';
 import { bounded, type Bounds } from './middleware/bounded.js';
 import { docs } from './routes/docs.js';
@@ -15,6 +16,7 @@ import type { RefuseEarly } from './server/gate.js';
 import type { Metrics } from '../observability/metrics.js';
 import { notAnOperation, operations, operationsPaths, requireKnownSchema } from './routes/operations.js';
 import { purchases } from './routes/purchases.js';
+import { ticketsCsv } from './routes/ticketsCsv.js';
 import { limitRate } from './middleware/rateLimit.js';
 import type { Refusals } from './server/refusals.js';
 import type { Availability } from '../sale/availability.js';
@@ -26,6 +28,8 @@ export interface AppDeps {
   /** For look-ups and lists, which do not share queries. */
   readonly reads: PrismaClient;
   readonly admin: PrismaClient;
+  /** For downloads, each of which keeps a session for as long as its client reads. */
+  readonly exports: Pick<Pool, 'withSession'>;
   readonly callers: Callers;
   readonly readiness: Readiness;
   readonly metrics: Metrics;
@@ -45,6 +49,10 @@ export interface AppLimits {
   readonly lists: Bounds;
   /** For admin requests. */
   readonly admin: Bounds;
+  /** For downloads. */
+  readonly exports: Bounds;
+  /** The time that the client of a download has to take each part of it. */
+  readonly batchTakenMs: number;
   /** Documentation answers in progress; undefined: the documentation is not served. */
   readonly docsInProgressMax?: number | undefined;
   /** For each client address; 0: no limit. */
@@ -76,7 +84,10 @@ export function createApp(deps: AppDeps): Express {
   events(app, known, share(limits.lists, 'lists full'), deps.availability, deps.reads);
   if (!operationsElsewhere) operations(app, deps.readiness, metrics);
   app.use('/admin', deps.callers.requireAdmin, known);
-  adminEvents(app, share(limits.admin, 'admin full'), deps.admin);
+  const adminShare = share(limits.admin, 'admin full');
+  adminEvents(app, adminShare, deps.admin);
+  adminPurchases(app, { ...deps, share: adminShare });
+  ticketsCsv(app, { ...deps, share: adminShare, exportsShare: share(limits.exports, 'exports full'), batchTakenMs: limits.batchTakenMs });
   const { docsInProgressMax } = limits;
   if (docsInProgressMax !== undefined) {
     docs(

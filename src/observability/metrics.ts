@@ -54,6 +54,7 @@ const knownReasons = [
   'lists full',
   'admin full',
   'docs full',
+  'tokens full',
   'rate limit',
   'connections full',
   'address connections full',
@@ -68,54 +69,30 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const count = (name: string, help: string) => countedByHand(registry, name, help, 'outcome', knownOutcomes);
-  const outcomes: Readonly<Record<SaleRequest['kind'], (outcome: string) => void>> = {
-    buy: count('onsale_purchases_total', 'Purchase requests by outcome'),
-    confirm: count('onsale_confirmations_total', 'Requests to confirm a hold by outcome'),
-    release: count('onsale_releases_total', 'Requests to release a hold by outcome'),
-    cancel: count('onsale_cancellations_total', 'Requests to cancel a purchase by outcome'),
-  };
-  const expired = new Counter({ name: 'onsale_holds_swept_total', help: 'Expired holds that the sweep has tidied', registers });
-  const refusals = countedByHand(
+  const refused = countedByHand(
     registry,
     'onsale_refused_total',
     'Requests refused before anything began, by reason',
     'reason',
     knownReasons,
   );
-  const faults = countedByHand(registry, 'onsale_database_faults_total', 'Failed attempts at a batch', 'fault', []);
-  const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) =>
-    new Histogram({ name, help, buckets, labelNames, registers });
-  const batchRequests = histogram('onsale_batch_requests', 'Requests in a batch', [1, 2, 5, 10, 20, 50, 100, 200, 500]);
-  const queueWait = histogram('onsale_queue_wait_seconds', "Queue wait of a batch's first request", secondsBuckets);
-  const batchTime = histogram('onsale_batch_seconds', 'Duration of a transaction, an upper bound on its row lock', secondsBuckets, [
-    'path',
-  ]);
+  const swept = new Counter({ name: 'onsale_holds_swept_total', help: 'Expired holds that the sweep has marked as such', registers });
 
   return {
     contentType: registry.contentType,
     text: sharedText(registry),
-    saleObserver: {
-      outcome: (request, outcome) => {
-        outcomes[request](labelOf(outcome));
-      },
-      refused: refusals,
-      began: (requests, waitedMs) => {
-        batchRequests.observe(requests);
-        queueWait.observe(waitedMs / 1000);
-      },
-      ended: (path, tookMs) => {
-        batchTime.observe({ path }, tookMs / 1000);
-      },
-      fault: (fault, error) => {
-        faults(fault.transient ? fault.name : 'permanent');
-        onFault(fault, error);
-      },
-    },
-    refused: refusals,
+    saleObserver: observeSale(registry, refused, onFault),
+    refused,
     swept: (holds) => {
-      expired.inc(holds);
+      swept.inc(holds);
     },
+    ...gaugesOf(registers),
+  };
+}
+
+/** Gauges that are read at each scrape. */
+function gaugesOf(registers: Registry[]): Pick<Metrics, 'gauge' | 'gauges'> {
+  return {
     gauge: (name, help, read) => {
       new Gauge({
         name,
@@ -136,6 +113,42 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
           for (const [value, count] of Object.entries(read())) this.set({ [label]: value }, count);
         },
       });
+    },
+  };
+}
+
+function observeSale(registry: Registry, refused: SaleObserver['refused'], onFault: SaleObserver['fault']): SaleObserver {
+  const registers = [registry];
+  const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []) =>
+    new Histogram({ name, help, buckets, labelNames, registers });
+  const byOutcome = (name: string, help: string) => countedByHand(registry, name, help, 'outcome', knownOutcomes);
+  const outcomes: Readonly<Record<SaleRequest['kind'], (outcome: string) => void>> = {
+    buy: byOutcome('onsale_purchases_total', 'Purchase requests by outcome'),
+    confirm: byOutcome('onsale_confirmations_total', 'Requests to confirm a hold by outcome'),
+    release: byOutcome('onsale_releases_total', 'Requests to release a hold by outcome'),
+    cancel: byOutcome('onsale_cancellations_total', 'Requests to cancel a purchase by outcome'),
+  };
+  const faults = countedByHand(registry, 'onsale_database_faults_total', 'Failed attempts at a batch', 'fault', []);
+  const batchRequests = histogram('onsale_batch_requests', 'Requests in a batch', [1, 2, 5, 10, 20, 50, 100, 200, 500]);
+  const queueWait = histogram('onsale_queue_wait_seconds', "Queue wait of a batch's first request", secondsBuckets);
+  const batchTime = histogram('onsale_batch_seconds', 'Duration of a transaction, an upper bound on its row lock', secondsBuckets, [
+    'path',
+  ]);
+  return {
+    outcome: (request, outcome) => {
+      outcomes[request](labelOf(outcome));
+    },
+    refused,
+    began: (requests, waitedMs) => {
+      batchRequests.observe(requests);
+      queueWait.observe(waitedMs / 1000);
+    },
+    ended: (path, tookMs) => {
+      batchTime.observe({ path }, tookMs / 1000);
+    },
+    fault: (fault, error) => {
+      faults(fault.transient ? fault.name : 'permanent');
+      onFault(fault, error);
     },
   };
 }

@@ -178,9 +178,12 @@ export function decideConfirmation(purchase: Purchase): Outcome {
   }
 }
 
-/** Whether a purchase is somebody else's. A purchase that names no buyer belongs to whoever knows its id. */
+/**
+ * Whether a purchase does not exist for whoever asks. Where buyers have tokens, a purchase that names no buyer was made by the seller, or
+ * before there were tokens: it is no buyer's own.
+ */
 export function isHidden(purchase: Pick<Purchase, 'buyerId'> | undefined, asBuyer: AsBuyer): boolean {
-  return asBuyer !== undefined && purchase !== undefined && purchase.buyerId !== null && purchase.buyerId !== asBuyer;
+  return asBuyer !== undefined && purchase !== undefined && purchase.buyerId !== asBuyer;
 }
 
 /** Whether a request was refused because too few tickets are left. Then the next batch cannot assume that enough are available. */

@@ -30,16 +30,15 @@ export async function lockAndFree(
 ): Promise<Freed> {
   const enough = available + missing;
   const dueMax = missing > 0 ? Math.max(missing, holdsPerBatchMin) : 0;
-  const locked = await lockPurchases(tx, eventId, { ...wanted, dueMax });
-  let last = locked;
-  if (last.due.length > 0) available = await expireHolds(tx, eventId, last.due);
-  // A hold that was found due may have been confirmed just before its time, while this waited for it. Then others may be due in its
-  // place, unless fewer than `dueMax` were found. (To lock more is out of order, so in theory it can deadlock; the batch is repeated.)
-  while (available < enough && last.purchases.length >= dueMax) {
-    last = await lockPurchases(tx, eventId, { dueMax });
-    if (last.due.length > 0) available = await expireHolds(tx, eventId, last.due);
+  const { purchases, due } = await lockPurchases(tx, eventId, { ...wanted, dueMax });
+  if (due.length > 0) available = await expireHolds(tx, eventId, due);
+  // Holds that were due when the statement began may have been confirmed just before. Then others may be due in their place.
+  for (let found = purchases.length; available < enough && found >= dueMax;) {
+    const more = await lockPurchases(tx, eventId, { dueMax });
+    found = more.purchases.length;
+    if (more.due.length > 0) available = await expireHolds(tx, eventId, more.due);
   }
-  return { purchases: locked.purchases, available };
+  return { purchases, available };
 }
 
 /** Events looked at in one statement. */

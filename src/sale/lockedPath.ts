@@ -8,11 +8,11 @@ import { toRules } from '../sql/eventColumns.js';
 import { giveBack } from '../sql/giveBack.js';
 import { lockAndFenceEvent, lockEvent } from '../sql/lockEvent.js';
 import { readBuyerTotals } from '../sql/readBuyerTotals.js';
-import { readHeld } from '../sql/readHeld.js';
 import { recordPurchases } from '../sql/recordPurchases.js';
 import { AttemptFault } from './attempt.js';
-import { decide, type Decision } from './decide.js';
+import { decide } from './decide.js';
 import { lockAndFree } from './expiry.js';
+import { HeldCounts } from './heldCounts.js';
 import { buyersOf, isPurchase, keysOf, toNewPurchases, toOutcomes, toPurchase } from './outcomes.js';
 import type { EventRequest, EventState, Outcome, Purchase, Rules } from './types.js';
 
@@ -31,11 +31,17 @@ export interface LockedAnswer {
  * @param fence set after a fast attempt in doubt: it also prevents that attempt's statement from selling if it arrives later
  * @throws AttemptFault
  */
-export async function sellLocked(pool: Pool, eventId: string, requests: readonly EventRequest[], fence: boolean): Promise<LockedAnswer> {
+export async function sellLocked(
+  pool: Pool,
+  eventId: string,
+  requests: readonly EventRequest[],
+  fence: boolean,
+  heldCounts = new HeldCounts(),
+): Promise<LockedAnswer> {
   let commitSent = false as boolean; // set inside the callback, which the compiler does not track
   try {
     return await pool.prisma.$transaction(async (tx) => {
-      const answer = await sellUnderLock(tx, eventId, requests, fence ? lockAndFenceEvent : lockEvent);
+      const answer = await sellUnderLock(tx, eventId, requests, heldCounts, fence ? lockAndFenceEvent : lockEvent);
       commitSent = true;
       return answer;
     }, pool.transaction);
@@ -48,6 +54,7 @@ async function sellUnderLock(
   tx: Queryable,
   eventId: string,
   requests: readonly EventRequest[],
+  heldCounts: HeldCounts,
   lock: typeof lockEvent,
 ): Promise<LockedAnswer> {
   const row = await lock(tx, eventId);
@@ -59,7 +66,7 @@ async function sellUnderLock(
   const { purchases, available } = await lockAndFree(tx, eventId, toLock, row.available, wanted - row.available);
   const event: EventState = {
     available,
-    held: available < wanted ? await readHeld(tx, eventId) : 0,
+    held: available < wanted ? await heldCounts.read(tx, eventId) : 0,
     phase: row.phase,
     startsInSeconds: row.startsInSeconds,
     rules,
@@ -71,7 +78,7 @@ async function sellUnderLock(
   if (back.length > 0) await giveBack(tx, eventId, back);
   const createdAt = granted.length > 0 ? await recordPurchases(tx, eventId, rules.revision, granted) : undefined;
   // Under the lock only the clock can have made the statement's conditions false: the sale has ended since the lock was requested.
-  if (granted.length > 0 && !createdAt) return sellUnderLock(tx, eventId, requests, lockEvent);
+  if (granted.length > 0 && !createdAt) return sellUnderLock(tx, eventId, requests, heldCounts, lockEvent);
   const written = new Map(createdAt && granted.map((each): [string, Purchase] => [each.id, toPurchase(eventId, each, rules, createdAt)]));
   return { outcomes: toOutcomes(requests, decisions, written), rules };
 }

@@ -13,6 +13,7 @@ import type { Attempt } from './attempt.js';
 import { isShortage } from './decide.js';
 import type { EventRegistry, PathHint } from './eventRegistry.js';
 import { type FastBatch, sellFast } from './fastPath.js';
+import { HeldCounts } from './heldCounts.js';
 import { type LockedAnswer, sellLocked } from './lockedPath.js';
 import { refuseBySnapshot } from './snapshotPath.js';
 import { isPurchase } from './outcomes.js';
@@ -48,6 +49,7 @@ export class Paths {
   readonly #events: EventRegistry;
   readonly #observer: PathObserver;
   readonly #fastBatches: Batcher<'fast', FastAttempt, Outcome[] | undefined>;
+  readonly #heldCounts = new HeldCounts();
   readonly #snapshots = semaphore(1);
   readonly #locked: Semaphore;
   readonly #heldRows = semaphore(1);
@@ -111,11 +113,12 @@ export class Paths {
   }
 
   async #onSnapshotPath(attempt: Attempt<EventRequest>): Promise<Outcome[] | undefined> {
+    const { eventId } = attempt;
     const outcomes = await this.#snapshots(async () => {
       const requests = attempt.begin();
-      return requests.length === 0
-        ? []
-        : this.#timed('snapshot', () => refuseBySnapshot(this.#pool, attempt.eventId, requests, this.#events.rulesOf(attempt.eventId)));
+      if (requests.length === 0) return [];
+      const rules = this.#events.rulesOf(eventId);
+      return this.#timed('snapshot', () => refuseBySnapshot(this.#pool, eventId, requests, rules, this.#heldCounts));
     });
     if (!outcomes) attempt.end(attempt.doubt);
     return outcomes;
@@ -127,7 +130,7 @@ export class Paths {
       const requests = attempt.begin();
       if (requests.length === 0) return { outcomes: [], rules: undefined };
       const fence = attempt.doubt === 'in doubt and unfenced';
-      return this.#timed('locked', () => sellLocked(this.#pool, attempt.eventId, requests, fence));
+      return this.#timed('locked', () => sellLocked(this.#pool, attempt.eventId, requests, fence, this.#heldCounts));
     });
     if (rules) this.#events.learn(attempt.eventId, rules);
     return outcomes;

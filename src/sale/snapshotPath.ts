@@ -6,6 +6,7 @@ import type { Pool } from '../db/client.js';
 import { readSnapshot } from '../sql/readSnapshot.js';
 import { AttemptFault } from './attempt.js';
 import { decide } from './decide.js';
+import { HeldCounts } from './heldCounts.js';
 import { buyersOf, keysOf } from './outcomes.js';
 import type { EventRequest, Outcome, Rules } from './types.js';
 
@@ -20,13 +21,16 @@ export async function refuseBySnapshot(
   eventId: string,
   requests: readonly EventRequest[],
   rules: Rules | undefined,
+  heldCounts = new HeldCounts(),
 ): Promise<Outcome[] | undefined> {
   try {
     const hasBuyerLimit = rules !== undefined && rules.maxPerBuyer !== null;
     const snapshot = await readSnapshot(pool.prisma, eventId, keysOf(requests), hasBuyerLimit ? buyersOf(requests) : []);
     if (!snapshot || snapshot.keyKnown || (snapshot.event.rules.maxPerBuyer !== null && !hasBuyerLimit)) return undefined;
+    const { event, isHeldComplete } = snapshot;
+    const held = isHeldComplete ? event.held : await heldCounts.countAll(pool.prisma, eventId);
     const refusals: Outcome[] = [];
-    for (const decision of decide(snapshot.event, [], requests)) {
+    for (const decision of decide({ ...event, held }, [], requests)) {
       switch (decision.kind) {
         case 'grant':
         case 'repeat':

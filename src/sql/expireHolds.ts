@@ -7,7 +7,7 @@ interface Row {
 
 /**
  * Marks due holds as expired and makes their tickets available again, to their buyers too. The caller has locked the event and the
- * holds, and found the holds due.
+ * holds, and found them due.
  *
  * The status is compared as text so that no plan looks for each of them among all due holds, by their index.
  *

@@ -1,9 +1,12 @@
 import type { Queryable } from '../db/client.js';
 import type { EventState } from '../sale/types.js';
+import { heldCountedMax } from './readHeld.js';
 import { stateColumns, type StateRow, toRules } from './eventColumns.js';
 
 export interface Snapshot {
   readonly event: EventState;
+  /** Whether `event.held` counts every hold; it counts `heldCountedMax` of them at least. */
+  readonly isHeldComplete: boolean;
   /** Whether a purchase exists for any of the keys. */
   readonly keyKnown: boolean;
 }
@@ -11,9 +14,13 @@ export interface Snapshot {
 interface Row extends StateRow {
   readonly keyKnown: boolean;
   readonly held: number;
+  readonly holds: number;
   readonly due: number;
   readonly buyerTotals: Readonly<Record<string, number>> | null;
 }
+
+/** With so much due, no purchase is refused for want of tickets: a hold has at least one, and the largest purchase a thousand. */
+const dueCountedMax = 1_000;
 
 /**
  * The event, and whether a key is known, in one snapshot and without a lock. Every purchase updates the event's row in its own
@@ -34,7 +41,7 @@ export async function readSnapshot(
   buyerIds: readonly string[],
 ): Promise<Snapshot | undefined> {
   const [row] = await db.$queryRaw<Row[]>`
-    SELECT ${stateColumns}, holds.held, holds.due,
+    SELECT ${stateColumns}, live.held, live.holds, due.due,
            EXISTS (SELECT
                      FROM unnest(${toArrayLiteral(keys)}::text[]) AS asked (key),
                           LATERAL (SELECT FROM purchases p WHERE p.event_id = events.id AND p.idempotency_key = asked.key OFFSET 0) AS known)
@@ -47,13 +54,19 @@ export async function readSnapshot(
                              WHERE p.event_id = events.id AND p.buyer_id = buyer.id
                                AND p.status::text = 'held' AND p.expires_at <= statement_timestamp()) AS expired) AS "buyerTotals"
       FROM events,
-           LATERAL (SELECT coalesce(sum(quantity) FILTER (WHERE expires_at > statement_timestamp()), 0)::int AS held,
-                           coalesce(sum(quantity) FILTER (WHERE expires_at <= statement_timestamp()), 0)::int AS due
-                      FROM purchases
-                     WHERE event_id = events.id AND status = 'held') AS holds
+           LATERAL (SELECT coalesce(sum(quantity), 0)::int AS held, count(*)::int AS holds
+                      FROM (SELECT quantity
+                              FROM purchases
+                             WHERE event_id = events.id AND status = 'held' AND expires_at > statement_timestamp()
+                             LIMIT ${heldCountedMax}::int + 1) AS hold) AS live,
+           LATERAL (SELECT coalesce(sum(quantity), 0)::int AS due
+                      FROM (SELECT quantity
+                              FROM purchases
+                             WHERE event_id = events.id AND status = 'held' AND expires_at <= statement_timestamp()
+                             LIMIT ${dueCountedMax}::int) AS hold) AS due
      WHERE events.id = ${eventId}::uuid`;
   if (!row) return undefined;
-  const { available, due, held, phase, startsInSeconds, buyerTotals, keyKnown } = row;
+  const { available, due, held, holds, phase, startsInSeconds, buyerTotals, keyKnown } = row;
   return {
     event: {
       available: available + due,
@@ -63,6 +76,7 @@ export async function readSnapshot(
       rules: toRules(row),
       buyerTotals: new Map(Object.entries(buyerTotals ?? {})),
     },
+    isHeldComplete: holds <= heldCountedMax,
     keyKnown,
   };
 }

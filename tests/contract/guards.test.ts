@@ -7,7 +7,7 @@ import type { Pool } from '../../src/db/client.js';
 import { sellFast } from '../../src/sale/fastPath.js';
 import { refuseBySnapshot } from '../../src/sale/snapshotPath.js';
 import { useDatabase } from '../support/database.js';
-import { attemptFast, expectConserved, newEvent, request } from '../support/sales.js';
+import { attemptFast, expectConserved, newEvent, noRules, request } from '../support/sales.js';
 
 const database = useDatabase();
 let pool: Pool;
@@ -16,7 +16,7 @@ beforeAll(() => {
   pool = database.openPool();
 });
 
-const rules = { revision: 1, maxPurchaseLimit: 10 };
+const rules = { ...noRules, revision: 1, maxPurchaseLimit: 10 };
 
 test.each([
   ['the statement for one event', false],
@@ -59,7 +59,8 @@ test('the fast path sells to no request whose key is known, and to all others', 
 
 test('a snapshot refuses a batch if nobody in it can be granted, and none if anybody can or a key is known', async () => {
   const eventId = await newEvent(pool, 2, 2);
-  const refusals = (...requests: ReturnType<typeof request>[]) => refuseBySnapshot(pool, eventId, requests);
+  const refusals = (...requests: ReturnType<typeof request>[]) =>
+    refuseBySnapshot(pool, eventId, requests, { ...rules, maxPurchaseLimit: 2 });
   await expect(refusals(request(3), request(4))).resolves.toMatchObject([{ kind: 'purchase-limit-exceeded' }, {}]);
   await expect(refusals(request(3), request(1))).resolves.toBeUndefined();
   await attemptFast(pool, eventId, [request(2, 'known')]);

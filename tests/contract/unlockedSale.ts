@@ -8,17 +8,21 @@ import type { AnySale } from '../support/sales.js';
  */
 export function unlockedSale(pool: Pool): AnySale {
   return {
-    sell: (eventId, { purchaseId, quantity }) =>
+    sell: (eventId, request) =>
       pool.prisma.$transaction(async (tx) => {
+        if (request.kind !== 'buy') throw new Error('it only sells');
+        const { purchaseId, quantity, buyerId, reference } = request;
         const event = await tx.event.findUniqueOrThrow({ where: { id: eventId } });
-        if (event.available < quantity) return { kind: 'insufficient-availability', available: event.available };
+        if (event.available < quantity) return { kind: 'insufficient-availability', available: event.available, held: 0 };
         await tx.event.update({ where: { id: eventId }, data: { available: event.available - quantity } });
         const createdAt = new Date();
         const ticketIds = Array.from({ length: quantity }, () => uuidv7());
         await tx.purchase.create({ data: { id: purchaseId, eventId, quantity, createdAt } });
         await tx.ticket.createMany({ data: ticketIds.map((id) => ({ id, eventId, purchaseId })) });
-        return { kind: 'granted', purchase: { id: purchaseId, eventId, quantity, createdAt, ticketIds }, replayed: false };
+        const written = { id: purchaseId, eventId, quantity, status: 'confirmed', buyerId, reference, createdAt, expiresAt: null } as const;
+        return { kind: 'granted', purchase: { ...written, ticketIds }, replayed: false };
       }, pool.transaction),
+    confirm: () => Promise.reject(new Error('it only sells')),
     close: () => Promise.resolve(),
   };
 }

@@ -10,7 +10,7 @@ import type { Outcome } from '../../src/sale/types.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
 import { useDatabase } from '../support/database.js';
 import { patientLimits } from '../support/pool.js';
-import { expectConserved, batchedSale, newEvent, request, type AnySale } from '../support/sales.js';
+import { expectConserved, batchedSale, newEvent, noRules, request, type AnySale } from '../support/sales.js';
 import { later, take, untilBlockedBy, withSessions } from './sessions.js';
 
 const database = useDatabase();
@@ -68,8 +68,8 @@ test('a batch that the cached rules refuse whole is refused by the rules of the 
 
 test('a change of the name alone leaves cached rules as they are', async () => {
   const eventId = await newEvent(pool, 100, 2);
-  await expect(updateEvent(pool.prisma, eventId, { name: 'another' })).resolves.toMatchObject({ revision: 1 });
-  await expect(updateEvent(pool.prisma, eventId, { maxPurchaseLimit: 3 })).resolves.toMatchObject({ revision: 2 });
+  await expect(updateEvent(pool.prisma, eventId, { name: 'another' })).resolves.toMatchObject({ event: { revision: 1 } });
+  await expect(updateEvent(pool.prisma, eventId, { maxPurchaseLimit: 3 })).resolves.toMatchObject({ event: { revision: 2 } });
 });
 
 test.each([
@@ -79,7 +79,7 @@ test.each([
   const eventId = await newEvent(pool, 100, 5);
   await updateEvent(pool.prisma, eventId, { maxPurchaseLimit: 2 });
   for (const expectsReplays of [false, true]) {
-    const batch = { eventId, requests: [request(5)], rules: { revision, maxPurchaseLimit: 5 }, expectsReplays };
+    const batch = { eventId, requests: [request(5)], rules: { ...noRules, revision, maxPurchaseLimit: 5 }, expectsReplays };
     const [outcomes] = await sellFast(pool, [batch]);
     if (answer) expect(outcomes).toMatchObject(answer);
     else expect(outcomes).toBeUndefined();

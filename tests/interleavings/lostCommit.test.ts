@@ -10,16 +10,17 @@ import type { Pool } from '../../src/db/client.js';
 import { classify } from '../../src/db/faults.js';
 import { PrismaClient } from '../../src/generated/prisma/client.js';
 import type { PurchaseRequest } from '../../src/sale/types.js';
-import { toNewPurchase } from '../../src/sale/outcomes.js';
+import { toNewPurchases } from '../../src/sale/outcomes.js';
 import { readPurchase } from '../../src/sql/readPurchase.js';
 import { recordPurchases } from '../../src/sql/recordPurchases.js';
 import { useDatabase } from '../support/database.js';
-import { expectConserved, newEvent, request } from '../support/sales.js';
+import { expectConserved, newEvent, noRules, request } from '../support/sales.js';
 import { later, untilBlockedBy, withSessions } from './sessions.js';
 
 const database = useDatabase();
 let pool: Pool;
 let plain: PrismaClient;
+const rules = { ...noRules, revision: 1, maxPurchaseLimit: 10 };
 
 beforeAll(() => {
   pool = database.openPool({ lockTimeoutMs: 15_000, statementTimeoutMs: 16_000, transactionTimeoutMs: 17_000 });
@@ -41,7 +42,9 @@ function buyBasket(prisma: PrismaClient, basket: Basket): Promise<string[]> {
     async (tx) => {
       const bought: string[] = [];
       for (const [eventId, wanted] of basket) {
-        const recorded = await recordPurchases(tx, eventId, 1, [toNewPurchase(wanted)]).catch(() => undefined);
+        const recorded = await recordPurchases(tx, eventId, rules.revision, toNewPurchases([wanted], [{ kind: 'grant' }], rules)).catch(
+          () => undefined,
+        );
         if (recorded) bought.push(wanted.purchaseId);
       }
       return bought;

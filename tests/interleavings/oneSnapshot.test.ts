@@ -8,7 +8,7 @@ import type { Pool } from '../../src/db/client.js';
 import type { PurchaseRequest } from '../../src/sale/types.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import { lockEvent } from '../../src/sql/lockEvent.js';
-import { readExisting } from '../../src/sql/readExisting.js';
+import { lockPurchases } from '../../src/sql/lockPurchases.js';
 import { useDatabase } from '../support/database.js';
 import { patientLimits } from '../support/pool.js';
 import { expectConserved, batchedSale, newEvent, request } from '../support/sales.js';
@@ -98,7 +98,7 @@ test.each([
   ['the sale', async (eventId: string, wanted: PurchaseRequest) => [await batchedSale(pool).sell(eventId, wanted)]],
 ])('%s, having waited for the last ticket, refuses', async (_name, sell) => {
   const eventId = await newEvent(pool, 1);
-  await expect(whileAnotherBuys(eventId, request(1), () => sell(eventId, request(1)))).resolves.toEqual([{ kind: 'sold-out' }]);
+  await expect(whileAnotherBuys(eventId, request(1), () => sell(eventId, request(1)))).resolves.toEqual([{ kind: 'sold-out', held: 0 }]);
   await expectConserved(pool, eventId, 1);
 });
 
@@ -137,9 +137,9 @@ test('lock and then look: existing purchases are found', async () => {
   const answered = await whileAnotherBuys(eventId, bought, () =>
     pool.prisma.$transaction(async (tx) => {
       const locked = await lockEvent(tx, eventId);
-      return [locked?.available, await readExisting(tx, eventId, [], [bought.idempotency!.key])];
+      return [locked?.available, await lockPurchases(tx, eventId, { keys: [bought.idempotency!.key] })];
     }, pool.transaction),
   );
-  expect(answered).toMatchObject([3, [{ purchase: { id: bought.purchaseId } }]]);
+  expect(answered).toMatchObject([3, { purchases: [{ purchase: { id: bought.purchaseId } }] }]);
   await expectConserved(pool, eventId, 2);
 });

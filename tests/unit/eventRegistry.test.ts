@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { EventRegistry } from '../../src/sale/eventRegistry.js';
+import { noRules } from '../support/sales.js';
 
-const rules = (revision: number) => ({ revision, maxPurchaseLimit: revision });
+const rules = (revision: number) => ({ revision, maxPurchaseLimit: revision, ...noRules });
 
 test('the newest rules are kept, whatever a slower read brings later', () => {
   const events = new EventRegistry();

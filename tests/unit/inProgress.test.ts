@@ -4,7 +4,8 @@
  */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { Attempt } from '../../src/sale/attempt.js';
-import { PurchaseInProgress } from '../../src/sale/inProgress.js';
+import { RequestInProgress } from '../../src/sale/inProgress.js';
+import { request } from '../support/sales.js';
 
 beforeEach(() => {
   jest.useFakeTimers();
@@ -15,7 +16,7 @@ afterEach(() => {
 
 const deadlineMs = 1_000;
 const open = (purchaseId = 'id', isGone?: () => boolean) =>
-  new PurchaseInProgress({ purchaseId, quantity: 1, idempotency: null }, { deadlineMs, retryAfterSeconds: () => 2 }, isGone);
+  new RequestInProgress({ ...request(1), purchaseId }, { deadlineMs, retryAfterSeconds: () => 2 }, isGone);
 
 describe('a queued request', () => {
   test('may begin while four fifths of its time are left, and if somebody is there for the answer', () => {
@@ -46,32 +47,32 @@ describe('a queued request', () => {
 
 describe('a request in an attempt', () => {
   test('is queued again if the attempt did not commit', () => {
-    const request = open();
-    request.begin();
-    expect(request.state).toBe('in an attempt');
-    request.end('not committed');
-    expect(request.state).toBe('queued');
-    expect(request.answerLate().kind).toBe('overloaded');
+    const opened = open();
+    opened.begin();
+    expect(opened.state).toBe('in an attempt');
+    opened.end('not committed');
+    expect(opened.state).toBe('queued');
+    expect(opened.answerLate().kind).toBe('overloaded');
   });
 
   test('is in doubt for good if the attempt may have committed, and is carried again up to the deadline', () => {
-    const request = open('id', () => true);
-    request.begin();
-    request.end('in doubt');
+    const opened = open('id', () => true);
+    opened.begin();
+    opened.end('in doubt');
     jest.advanceTimersByTime(deadlineMs - 1);
-    expect(request.mayBegin('in doubt')).toBe(true);
-    request.begin();
-    request.end('not committed');
-    expect(request.state).toBe('in doubt');
+    expect(opened.mayBegin('in doubt')).toBe(true);
+    opened.begin();
+    opened.end('not committed');
+    expect(opened.state).toBe('in doubt');
     jest.advanceTimersByTime(1);
-    expect(request.mayBegin('in doubt')).toBe(false);
-    expect(request.answerLate()).toEqual({ kind: 'outcome-unknown', purchaseId: 'id', retryAfterSeconds: 2 });
+    expect(opened.mayBegin('in doubt')).toBe(false);
+    expect(opened.answerLate()).toEqual({ kind: 'outcome-unknown', purchaseId: 'id', retryAfterSeconds: 2 });
   });
 
   test('is unknown at the deadline, never refused', () => {
-    const request = open();
-    request.begin();
-    expect(request.answerLate().kind).toBe('outcome-unknown');
+    const opened = open();
+    opened.begin();
+    expect(opened.answerLate().kind).toBe('outcome-unknown');
   });
 });
 
@@ -79,12 +80,12 @@ describe('an attempt', () => {
   test('carries what may begin when it begins, reports it once, and answers for all of its batch in order', () => {
     const slices: number[] = [];
     const batch = [open('a'), open('b', () => true), open('c')];
-    const attempt = new Attempt('event', batch, 'not committed', false, (carried) => slices.push(carried.length));
+    const attempt = new Attempt('event', batch, 'not committed', false, false, (carried) => slices.push(carried.length));
     expect(attempt.begin().map(({ purchaseId }) => purchaseId)).toEqual(['a', 'c']);
     attempt.end('not committed');
     expect(attempt.begin()).toHaveLength(2);
     expect(slices).toEqual([2]);
-    const answers = attempt.answers([{ kind: 'sold-out' }, { kind: 'event-not-found' }]);
+    const answers = attempt.answers([{ kind: 'sold-out', held: 0 }, { kind: 'event-not-found' }]);
     expect(answers.map(({ kind }) => kind)).toEqual(['sold-out', 'overloaded', 'event-not-found']);
     expect(batch.map(({ state }) => state)).toEqual(['answered', 'answered', 'answered']);
   });

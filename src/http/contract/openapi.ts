@@ -1,55 +1,36 @@
 /** Builds the OpenAPI 3.1 document from the validation schemas and the error catalogue. */
 import { z } from 'zod';
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { adminPaths } from './openapiAdmin.js';
+import {
+  actionBody,
+  body,
+  created,
+  eventPath,
+  location,
+  ok,
+  operation,
+  purchasePath,
+  refusals,
+  text,
+  withAction,
+  withBody,
+} from './openapiParts.js';
 import { catalogue, type ProblemCode } from './problems.js';
 import * as schemas from './schemas.js';
 
 type Document = ReturnType<typeof createDocument>;
 
-const eventPath = z.object({ event_id: schemas.id });
-const purchasePath = z.object({ event_id: schemas.id, purchase_id: schemas.id });
 const keyHeader = z.object({
   'Idempotency-Key': z
     .string()
     .optional()
     .meta({ description: '16 to 255 visible ASCII characters, bare or as a quoted string; requests with the same key buy once' }),
 });
-const location = z.object({ Location: z.string() });
 const bought = location.extend({ 'Idempotency-Replayed': z.literal('true').optional() });
-/** Extra headers of a refusal, by status. */
-const refusalHeaders: Readonly<Record<string, z.ZodObject>> = {
-  '401': z.object({ 'WWW-Authenticate': z.string() }),
-  '429': z.object({ 'Retry-After': z.string().meta({ description: 'Seconds' }) }),
-  '503': z.object({ 'Retry-After': z.string().meta({ description: 'Seconds' }) }),
-};
-const admin = [{ adminToken: [] }];
 const seller = [{ sellerToken: [] }, { adminToken: [] }];
 /** Needed only where the operator has configured buyers' tokens. */
-const buyer = [{}, { buyerToken: [] }, { sellerToken: [] }];
-
-const json = <S extends z.ZodType>(schema: S) => ({ content: { 'application/json': { schema } } });
-const actionBody = { required: false, ...json(schemas.action) };
-const body = <S extends z.ZodType>(schema: S) => ({ requestBody: { required: true, ...json(schema) } });
-const ok = <S extends z.ZodType>(description: string, schema: S) => ({ '200': { description, ...json(schema) } });
-const created = <S extends z.ZodType>(description: string, schema: S, headers: z.ZodObject = location) => ({
-  '201': { description, headers, ...json(schema) },
-});
-
-/** Refusals by status; each description names its codes. */
-function refusals(...codes: ProblemCode[]): ZodOpenApiResponsesObject {
-  const responses: ZodOpenApiResponsesObject = {};
-  for (const code of [...codes, 'rate-limited', 'internal-error', 'overloaded'] as const) {
-    const status = String(catalogue[code].status) as '400';
-    const summary = `\`${code}\`: ${catalogue[code].title}`;
-    const existing = responses[status] as { description: string } | undefined;
-    responses[status] = {
-      description: existing ? `${existing.description}; ${summary}` : summary,
-      content: { 'application/problem+json': { schema: schemas.problem } },
-      ...(refusalHeaders[status] && { headers: refusalHeaders[status] }),
-    };
-  }
-  return responses;
-}
+const buyer = [{}, { buyerToken: [] }, ...seller];
 
 /** Of a purchase. */
 const notGranted = [
@@ -65,58 +46,6 @@ const notGranted = [
   'buyer-mismatch',
   'idempotency-key-reused',
 ] as const;
-/** Of every action on a purchase. */
-const withAction = [
-  'validation',
-  'body-too-large',
-  'unsupported-media-type',
-  'unauthorized',
-  'purchase-not-found',
-  'outcome-unknown',
-] as const;
-const withBody = ['validation', 'body-too-large', 'unsupported-media-type'] as const;
-
-function operation(summary: string, rest: Omit<ZodOpenApiOperationObject, 'summary'>): ZodOpenApiOperationObject {
-  return { summary, ...rest };
-}
-
-const adminPaths: ZodOpenApiPathsObject = {
-  '/admin/events': {
-    get: operation('List events, newest first', {
-      security: admin,
-      requestParams: { query: schemas.page },
-      responses: { ...ok('A page of events', schemas.eventPage), ...refusals('validation', 'unauthorized') },
-    }),
-    post: operation('Create an event', {
-      security: admin,
-      ...body(schemas.newEvent),
-      responses: { ...created('The event', schemas.event), ...refusals(...withBody, 'unauthorized', 'outcome-unknown') },
-    }),
-  },
-  '/admin/events/{event_id}': {
-    get: operation('Show an event with its sold and held quantities', {
-      security: admin,
-      requestParams: { path: eventPath },
-      responses: { ...ok('The event', schemas.eventForAdmin), ...refusals('validation', 'unauthorized', 'event-not-found') },
-    }),
-    patch: operation('Change the name or the rules of an event, at any moment of its sale', {
-      security: admin,
-      requestParams: { path: eventPath },
-      ...body(schemas.eventChange),
-      responses: {
-        ...ok('The event', schemas.event),
-        ...refusals(...withBody, 'unauthorized', 'event-not-found', 'quota-fixed', 'outcome-unknown'),
-      },
-    }),
-  },
-  '/admin/events/{event_id}/audit': {
-    get: operation('Audit an event: count its rows and check that available + held + sold = total_quota and tickets = sold', {
-      security: admin,
-      requestParams: { path: eventPath },
-      responses: { ...ok('The totals', schemas.audit), ...refusals('validation', 'unauthorized', 'event-not-found') },
-    }),
-  },
-};
 
 const buyerPaths: ZodOpenApiPathsObject = {
   '/events': {
@@ -174,7 +103,6 @@ const buyerPaths: ZodOpenApiPathsObject = {
 };
 
 const status = z.object({ status: z.string() });
-const text = (description: string, type: string) => ({ '200': { description, content: { [type]: { schema: z.string() } } } });
 const problemOf = (code: ProblemCode) => ({
   [String(catalogue[code].status)]: {
     description: `\`${code}\`: ${catalogue[code].title}`,

@@ -77,7 +77,8 @@ const pageSize = z
 
 export const page = z.strictObject({ limit: pageSize, cursor: id.optional() });
 
-const purchaseStatus = z.enum(['held', 'confirmed', 'released', 'expired', 'cancelled']);
+const statuses = ['held', 'confirmed', 'released', 'expired', 'cancelled'] as const;
+const purchaseStatus = z.enum(statuses, `must be one of ${statuses.join(', ')}`);
 
 export const purchaseFilter = z.strictObject({
   status: purchaseStatus.optional(),

@@ -1,11 +1,15 @@
 /** Who sent a request: the admin, the seller, a buyer, or anyone. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
 import type { AsBuyer } from '../../sale/types.js';
 import { Problem } from '../contract/problems.js';
 
-const digest = (text: string) => createHash('sha256').update(text).digest();
+/**
+ * `createHash` would make an object with a finalizer for each request, which the garbage collector has to copy and to finalize: a third
+ * of the processor time of a confirmation.
+ */
+const digest = (text: string) => hash('sha256', text, 'buffer');
 
 export interface Tokens {
   readonly adminToken: string;
@@ -17,27 +21,50 @@ export interface Callers {
   readonly requireAdmin: RequestHandler;
   /** Lets the admin pass too. */
   readonly requireSeller: RequestHandler;
-  /** The buyer that a request that buys or releases comes from. @throws Problem `unauthorized` */
-  readonly buyerOf: (req: IncomingMessage) => Promise<AsBuyer>;
-  /** The same for a request that only looks: without a token it sees the purchases of no buyer. */
-  readonly readerOf: (req: IncomingMessage) => Promise<AsBuyer>;
+  /**
+   * In front of a route that buys or releases, before the body is read: finds out who sent the request, and refuses it without a
+   * valid token. Empty if buyers need no token, so that a purchase does not pay for an idle layer.
+   */
+  readonly requireBuyer: readonly RequestHandler[];
+  /** The same in front of a route that only shows: without a token, the request comes from nobody. */
+  readonly recogniseBuyer: readonly RequestHandler[];
+  /** The buyer who sent the request, behind either of the two. */
+  readonly buyerOf: (req: IncomingMessage) => AsBuyer;
 }
 
-/** Verifies a buyer's token. @returns the buyer. @throws Problem `unauthorized` */
-export type VerifyBuyer = (token: string) => Promise<string>;
+/**
+ * Verifies a buyer's token.
+ *
+ * @param digest of the token
+ * @returns the buyer; a promise if the token was not verified recently
+ * @throws Problem `unauthorized`, `overloaded`
+ */
+export type VerifyBuyer = (token: string, digest: string) => string | Promise<string>;
 
-/** Sees only purchases that name no buyer: no buyer's id is empty. */
+/** No buyer has an empty id, so no purchase is theirs. */
 const nobody = '';
+
+const sender = Symbol('who sent the request');
+type FromSomebody = IncomingMessage & { [sender]?: { readonly asBuyer: AsBuyer } };
 
 /** @param verifyBuyer undefined: buyers need no token, and whoever knows a purchase's id may see and release it */
 export function createCallers({ adminToken, sellerToken }: Tokens, verifyBuyer?: VerifyBuyer): Callers {
   const admin = digest(adminToken);
   const sellers = sellerToken === undefined ? [admin] : [admin, digest(sellerToken)];
-  const buyer = async (req: IncomingMessage, without: () => AsBuyer): Promise<AsBuyer> => {
-    if (!verifyBuyer) return undefined;
-    const token = tokenOf(req);
-    if (token === undefined) return without();
-    return isOneOf(token, sellers) ? undefined : verifyBuyer(token);
+  const identify = (verify: VerifyBuyer, withoutToken: () => AsBuyer): RequestHandler => {
+    return async (req: FromSomebody, _res, next) => {
+      const token = tokenOf(req);
+      if (token === undefined) {
+        req[sender] = { asBuyer: withoutToken() };
+      } else {
+        const given = digest(token);
+        req[sender] = { asBuyer: isOneOf(given, sellers) ? undefined : await verify(token, given.toString('base64')) };
+      }
+      next();
+    };
+  };
+  const missing = (): never => {
+    throw unauthorized(undefined, 'Send "Authorization: Bearer TOKEN" with the token of the buyer.');
   };
   return {
     requireAdmin: requireToken(
@@ -50,12 +77,22 @@ export function createCallers({ adminToken, sellerToken }: Tokens, verifyBuyer?:
       'Send "Authorization: Bearer TOKEN" with the value of SELLER_TOKEN or ADMIN_TOKEN.',
       'This is not the token of the seller or the admin.',
     ),
-    buyerOf: (req) =>
-      buyer(req, () => {
-        throw unauthorized(undefined, 'Send "Authorization: Bearer TOKEN" with the token of the buyer.');
-      }),
-    readerOf: (req) => buyer(req, () => nobody),
+    requireBuyer: verifyBuyer ? [identify(verifyBuyer, missing)] : [],
+    recogniseBuyer: verifyBuyer ? [identify(verifyBuyer, () => nobody)] : [],
+    buyerOf: (req: FromSomebody) => {
+      if (!verifyBuyer) return undefined;
+      const found = req[sender];
+      if (!found) throw new Error('a route asks for the buyer, and no middleware has identified the sender');
+      return found.asBuyer;
+    },
   };
+}
+
+/** For the start: one sentence. @param issuer of the tokens of buyers; undefined if they need none */
+export function whoMay(sellerHasToken: boolean, issuer: string | undefined): string {
+  const confirm = sellerHasToken ? 'by the seller, with SELLER_TOKEN, and the admin' : 'only by the admin, because SELLER_TOKEN is not set';
+  const buy = issuer === undefined ? 'anyone' : `the seller, the admin, and buyers with a token of ${issuer}`;
+  return `Purchases can be confirmed ${confirm}, and made by ${buy}`;
 }
 
 /** @param token as sent; undefined if there was none */
@@ -67,7 +104,7 @@ export function unauthorized(token: string | undefined, detail: string): Problem
 function requireToken(accepted: readonly Buffer[], missing: string, wrong: string): RequestHandler {
   return (req, _res, next) => {
     const token = tokenOf(req);
-    if (token === undefined || !isOneOf(token, accepted)) throw unauthorized(token, token === undefined ? missing : wrong);
+    if (token === undefined || !isOneOf(digest(token), accepted)) throw unauthorized(token, token === undefined ? missing : wrong);
     next();
   };
 }
@@ -77,7 +114,6 @@ function tokenOf(req: IncomingMessage): string | undefined {
 }
 
 /** Digests are compared in constant time, so neither the length of a token nor a common prefix leaks. */
-function isOneOf(token: string, accepted: readonly Buffer[]): boolean {
-  const given = digest(token);
+function isOneOf(given: Buffer, accepted: readonly Buffer[]): boolean {
   return accepted.map((each) => timingSafeEqual(given, each)).includes(true);
 }

@@ -44,41 +44,45 @@ export function purchases(router: IRouter, { before, refuseEarly, refusals, call
   };
 
   const buy: RequestHandler<EventParams> = async (req, res) => {
-    const asBuyer = await callers.buyerOf(req);
-    const request = readRequest(req.headers['idempotency-key'], req.body, asBuyer);
+    const request = readRequest(req.headers['idempotency-key'], req.body, callers.buyerOf(req));
     const outcome = await sale.sell(req.params.event_id, request, () => req.socket.destroyed);
     deliver(res, outcome, refusals);
   };
 
   const lookUp: RequestHandler<PurchaseParams> = async (req, res) => {
     const { eventId, purchaseId } = readIds(req.params);
-    const asBuyer = await callers.readerOf(req);
     const purchase = await readPurchase(reads, eventId, purchaseId);
-    if (!purchase || isHidden(purchase, asBuyer))
+    if (!purchase || isHidden(purchase, callers.buyerOf(req)))
       throw new Problem('purchase-not-found', `Event ${eventId} has no purchase ${purchaseId}.`);
     sendJson(res, 200, toPurchase(purchase));
   };
 
   const confirm: RequestHandler<PurchaseParams> = async (req, res) => {
     const ids = readIds(req.params);
-    validate(action, req.body ?? {}, 'body');
+    validate(action, req.body === undefined ? {} : req.body, 'body');
     deliver(res, await sale.confirm({ kind: 'confirm', ...ids }), refusals);
   };
 
   const release: RequestHandler<PurchaseParams> = async (req, res) => {
     const { eventId, purchaseId } = readIds(req.params);
-    validate(action, req.body ?? {}, 'body');
-    const asBuyer = await callers.buyerOf(req);
-    deliver(res, await sale.sell(eventId, { kind: 'release', purchaseId, asBuyer }, () => req.socket.destroyed), refusals);
+    validate(action, req.body === undefined ? {} : req.body, 'body');
+    const request = { kind: 'release', purchaseId, asBuyer: callers.buyerOf(req) } as const;
+    deliver(res, await sale.sell(eventId, request, () => req.socket.destroyed), refusals);
   };
 
   const body = jsonBody(bodyBytesMax);
-  resource(router, '/events/:event_id/purchases', { post: [before, enter as RequestHandler, body, buy as RequestHandler] });
-  resource(router, '/events/:event_id/purchases/:purchase_id', { get: [before, lookups(lookUp as RequestHandler)] });
-  resource(router, '/events/:event_id/purchases/:purchase_id/confirm', {
-    post: [before, callers.requireSeller, body, confirm as RequestHandler],
+  // Whoever is not allowed to do it is refused before the body is read.
+  const { requireBuyer, recogniseBuyer, requireSeller } = callers;
+  resource(router, '/events/:event_id/purchases', {
+    post: [before, enter as RequestHandler, ...requireBuyer, body, buy as RequestHandler],
   });
-  resource(router, '/events/:event_id/purchases/:purchase_id/release', { post: [before, body, release as RequestHandler] });
+  resource(router, '/events/:event_id/purchases/:purchase_id', {
+    get: [before, ...recogniseBuyer, lookups(lookUp as RequestHandler)], // outside of the bounds: a token waits for no connection
+  });
+  resource(router, '/events/:event_id/purchases/:purchase_id/confirm', { post: [before, requireSeller, body, confirm as RequestHandler] });
+  resource(router, '/events/:event_id/purchases/:purchase_id/release', {
+    post: [before, ...requireBuyer, body, release as RequestHandler],
+  });
 }
 
 /** @throws Problem `validation`, `buyer-mismatch` */

@@ -1,0 +1,10 @@
+/** CSV as RFC 4180 has it. */
+
+/** @param fields null: an empty field; an empty text is quoted, so that the two can be told apart */
+export function csvLine(fields: readonly (string | null)[]): string {
+  return `${fields.map((field) => (field === null ? '' : quoted(field))).join(',')}\r\n`;
+}
+
+function quoted(field: string): string {
+  return field === '' || /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+}

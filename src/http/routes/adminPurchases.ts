@@ -1,0 +1,51 @@
+import type { IRouter, RequestHandler } from 'express';
+import type { PrismaClient } from '../../db/client.js';
+import type { Sale } from '../../sale/sale.js';
+import { eventExists } from '../../sql/eventExists.js';
+import { listPurchases } from '../../sql/listPurchases.js';
+import { Problem } from '../contract/problems.js';
+import { action, id, purchaseFilter, toPurchase } from '../contract/schemas.js';
+import type { Bounded } from '../middleware/bounded.js';
+import { jsonBody } from '../middleware/jsonBody.js';
+import { sendJson } from '../middleware/send.js';
+import { validate } from '../middleware/validate.js';
+import type { Refusals } from '../server/refusals.js';
+import { deliver, readIds } from './purchases.js';
+import { resource } from './resource.js';
+
+/** A cancellation takes no body, or `{}`. */
+const bodyBytesMax = 1_024;
+
+export interface AdminPurchasesDeps {
+  /** Bounds the admin requests in progress. A cancellation is bounded by the sale, whose connections it uses. */
+  readonly share: Bounded;
+  readonly sale: Pick<Sale, 'sell'>;
+  readonly refusals: Pick<Refusals, 'enqueue'>;
+  readonly admin: PrismaClient;
+}
+
+/** The admin's routes for purchases; mount them behind `requireAdmin`. */
+export function adminPurchases(router: IRouter, { share, sale, refusals, admin }: AdminPurchasesDeps): void {
+  const list: RequestHandler = async (req, res) => {
+    const eventId = validate(id, req.params['event_id'], 'path', 'event_id');
+    const { status, buyer_id: buyerId, reference, limit, cursor } = validate(purchaseFilter, req.query, 'query');
+    const { purchases, next } = await listPurchases(admin, eventId, { status, buyerId, reference }, { before: cursor, limit });
+    if (purchases.length === 0) await requireEvent(admin, eventId);
+    sendJson(res, 200, { data: purchases.map(toPurchase), next_cursor: next ?? null });
+  };
+
+  const cancel: RequestHandler = async (req, res) => {
+    const { eventId, purchaseId } = readIds(req.params);
+    validate(action, req.body === undefined ? {} : req.body, 'body');
+    const outcome = await sale.sell(eventId, { kind: 'cancel', purchaseId, asBuyer: undefined }, () => req.socket.destroyed);
+    deliver(res, outcome, refusals);
+  };
+
+  resource(router, '/admin/events/:event_id/purchases', { get: [share(list)] });
+  resource(router, '/admin/events/:event_id/purchases/:purchase_id/cancel', { post: [jsonBody(bodyBytesMax), cancel] });
+}
+
+/** @throws Problem `event-not-found` */
+export async function requireEvent(db: PrismaClient, eventId: string): Promise<void> {
+  if (!(await eventExists(db, eventId))) throw new Problem('event-not-found', `Event ${eventId} does not exist.`);
+}
