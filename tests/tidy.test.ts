@@ -66,7 +66,7 @@ test('admission and decide import no I/O, concurrency/ imports nothing of the sa
   expect(importsOf(domainTypes)).toEqual([]);
   for (const name of ['sale/admission', 'sale/throughput', 'sale/decide', 'concurrency/batcher']) {
     const specifiers = [...read(`src/${name}.ts`).matchAll(/^import (?!type)[^;]*from '([^']+)'/gm)].map(([, specifier]) => specifier);
-    expect(specifiers.filter((specifier) => specifier !== './throughput.js')).toEqual([]);
+    expect(specifiers.filter((specifier) => specifier !== './throughput.js' && specifier !== './types.js')).toEqual([]);
   }
 });
 
@@ -87,7 +87,7 @@ test('statements on the tables of the sale are in sql/, and none is put together
 
 test('every statement of sql/ on purchases and tickets names the event', () => {
   const statements = sources
-    .filter((path) => path.startsWith('src/sql/'))
+    .filter((path) => path.startsWith('src/sql/') && path !== 'src/sql/listDueEvents.ts') // which looks for events, for the sweep
     .flatMap((path) => read(path).match(/\$queryRaw[^`]*`[^`]*`/g) ?? []);
   const reading = statements.filter((statement) => /FROM (purchases|tickets)/.test(statement));
   expect(reading.length).toBeGreaterThan(0);

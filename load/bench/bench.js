@@ -8,7 +8,8 @@
 import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { closedLoop, constantArrival, oneAtATime, percentile, wrkVersion } from './generator.js';
-import { openStage, redisVersion } from './stage.js';
+import { toJson, toText } from './report.js';
+import { openStage, redisVersion, token } from './stage.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -23,9 +24,13 @@ const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
 const connections = 256;
 const warmUpSeconds = 1;
+/** Holds made beforehand for the run that confirms them; a run that needs more is void. */
+const confirmsPerSecondMax = 40_000;
+const holding = { hold_seconds: 3_600 };
 const only = options.only?.split(',');
 
 const stage = await openStage();
+const { books } = stage;
 process.once('uncaughtException', (error) => {
   process.stderr.write(`The benchmark failed: ${error.stack}\n`);
   void stage.close().finally(() => process.exit(1));
@@ -37,59 +42,118 @@ const progress = (line) => process.stderr.write(`${line}\n`);
  * One measured run of a closed loop.
  *
  * @param {string[]} addresses the connections are divided among them
- * @param {'purchases' | 'reads'} kind
- * @param {string[]} eventIds
+ * @param {import('./generator.js').Load['kind']} kind
+ * @param {string[]} args
+ * @param {string[]} warmUpArgs
  */
-async function measure(addresses, kind, eventIds) {
+async function measure(addresses, kind, args, warmUpArgs = args) {
   const each = Math.ceil(connections / addresses.length);
-  const load = (/** @type {number} */ forSeconds) =>
-    Promise.all(addresses.map((address) => closedLoop({ address, kind, eventIds, connections: each, seconds: forSeconds })));
+  const load = (/** @type {string[]} */ own, /** @type {number} */ forSeconds) =>
+    Promise.all(addresses.map((address) => closedLoop({ address, kind, args: own, connections: each, seconds: forSeconds })));
   // Each has just been idle while the others had their turn: its caches are cold, its connections have not been used.
-  await load(warmUpSeconds);
-  const runs = await load(seconds);
+  await load(warmUpArgs, warmUpSeconds);
+  const runs = await load(args, seconds);
   const refused = runs.reduce((sum, run) => sum + run.refused, 0);
   return { perSecond: runs.reduce((sum, run) => sum + run.perSecond, 0), refused };
 }
 
-/** @param {string[]} addresses @param {string[]} eventIds */
+/** @param {number} tickets in the books @param {number} answered */
+function expectInBooks(tickets, answered) {
+  // The generator stops with requests under way, which may be carried out and not counted as answered.
+  if (tickets < answered * 0.97) throw new Error(`${answered} tickets were answered for, and ${tickets} are in the books`);
+}
+
+/** Sells, or holds where the events say so. @param {string[]} addresses @param {string[]} eventIds */
 async function sell(addresses, eventIds) {
-  const before = await stage.audit(eventIds);
+  const before = await books.onsale.audit(eventIds);
   const { perSecond, refused } = await measure(addresses, 'purchases', eventIds);
-  const sold = (await stage.audit(eventIds)) - before;
+  const after = await books.onsale.audit(eventIds);
   if (refused > 0) throw new Error(`${refused} purchases were refused`);
-  // The generator stops with requests under way, which may be sold and not counted as answered.
-  const answered = perSecond * seconds * 2;
-  if (sold < answered * 0.97) throw new Error(`${answered} tickets were answered for, and ${sold} sold`);
+  expectInBooks(after.sold + after.held - before.sold - before.held, perSecond * seconds * 2);
+  return perSecond;
+}
+
+/** Confirms holds that were made before, each once. */
+async function confirm() {
+  const eventId = await stage.makeEvent(onsale.address, holding);
+  const inWarmUp = confirmsPerSecondMax * warmUpSeconds;
+  const ids = await books.onsale.makeHolds(eventId, inWarmUp + confirmsPerSecondMax * seconds, { fromSeconds: 3_600, toSeconds: 3_600 });
+  const args = async (/** @type {string} */ name, /** @type {string[]} */ some) => [eventId, token, await stage.writeIds(name, some)];
+  const warmUp = await args('warm-up', ids.slice(0, inWarmUp));
+  const { perSecond, refused } = await measure([onsale.address], 'confirms', await args('run', ids.slice(inWarmUp)), warmUp);
+  if (refused > 0) throw new Error(`${refused} confirmations were refused`);
+  const { sold } = await books.onsale.audit([eventId]);
+  expectInBooks(sold, perSecond * seconds * 2);
+  return perSecond;
+}
+
+/**
+ * Holds, of which two thirds are confirmed and a third is abandoned: of five answers, three are holds. Meanwhile holds that were
+ * abandoned before expire, as many as are abandoned.
+ *
+ * @param {typeof books.onsale} own
+ * @param {string} address
+ * @param {string} eventId
+ * @param {number | undefined} lastPerSecond what it came to in the round before
+ */
+async function mix(own, address, eventId, lastPerSecond = 1_000) {
+  const inAll = warmUpSeconds + seconds;
+  await own.makeHolds(eventId, Math.ceil((lastPerSecond / 5) * inAll), { fromSeconds: 0, toSeconds: inAll });
+  const before = await own.audit([eventId]);
+  const { perSecond, refused } = await measure([address], 'mix', [eventId, token]);
+  if (refused > 0) throw new Error(`${refused} holds or confirmations were refused`);
+  await own.untilNoneIsDue(eventId);
+  const after = await own.audit([eventId]);
+  expectInBooks(after.sold, (perSecond * seconds * 2 * 2) / 5);
+  const held = after.sold + after.held;
+  if (after.sold > held * 0.67)
+    throw new Error(`of ${held} tickets held in the run, ${after.sold} were confirmed (${before.held} were due)`);
   return perSecond;
 }
 
 const onsale = await stage.onsale();
-const replicas = [await stage.onsale(), await stage.onsale(), await stage.onsale()];
+// Idle most of the time; what expires in the turn of another is not theirs to sweep.
+const sweepingRarely = { SWEEP_INTERVAL_MS: '3600000' };
+const replicas = [await stage.onsale(sweepingRarely), await stage.onsale(sweepingRarely), await stage.onsale(sweepingRarely)];
 const nothing = await stage.contender('nothing');
 const plain = await stage.contender('plain');
 const oneByOne = await stage.contender('one-by-one');
+const oneRowPerUnit = await stage.contender('one-row-per-unit');
 const redis = stage.hasRedis ? await stage.contender('redis') : undefined;
 
 const anyEvent = await stage.makeEvent(onsale.address);
 const manyEvents = await Promise.all(Array.from({ length: 100 }, () => stage.makeEvent(onsale.address)));
-const soldOut = await stage.makeEvent(onsale.address, 1);
+const soldOut = await stage.makeEvent(onsale.address, { total_quota: 1 });
 await fetch(`${onsale.address}/events/${soldOut}/purchases`, {
   method: 'POST',
   headers: { 'Content-Type': 'application/json' },
   body: '{"quantity":1}',
 });
 
+/** What each came to in the round before. @type {Record<string, number>} */
+const last = {};
 const wanted = (/** @type {string} */ name) => only === undefined || only.includes(name);
 let oldEvent = '';
 if (wanted('old event')) {
   progress(`preparing an event with ${options.old} tickets sold …`);
-  oldEvent = await stage.makeOldEvent(Number(options.old));
+  oldEvent = await books.makeOldEvent(Number(options.old));
 }
 
 /** @type {{ name: string, run: () => Promise<number> }[]} */
 const contenders = [
   { name: 'nothing', run: async () => (await measure([nothing.address], 'purchases', [anyEvent])).perSecond },
   { name: 'purchases', run: async () => sell([onsale.address], [await stage.makeEvent(onsale.address)]) },
+  { name: 'holds', run: async () => sell([onsale.address], [await stage.makeEvent(onsale.address, holding)]) },
+  { name: 'confirms', run: confirm },
+  {
+    name: 'mix',
+    run: async () => mix(books.onsale, onsale.address, await stage.makeEvent(onsale.address, holding), last['mix']),
+  },
+  {
+    name: 'mix by unit',
+    run: async () =>
+      mix(books.oneRowPerUnit, oneRowPerUnit.address, await books.makeUnitEvent(10_000_000, holding.hold_seconds), last['mix by unit']),
+  },
   { name: 'plain', run: async () => (await measure([plain.address], 'purchases', [anyEvent])).perSecond },
   { name: 'one by one', run: async () => sell([oneByOne.address], [await stage.makeEvent(onsale.address)]) },
   ...(redis ? [{ name: 'redis', run: async () => (await measure([redis.address], 'purchases', [anyEvent])).perSecond }] : []),
@@ -111,10 +175,11 @@ const contenders = [
 
 /** @type {Record<string, number[]>} */
 const figures = Object.fromEntries(contenders.map(({ name }) => [name, []]));
+// The first round warms everything up: the compiler, the pools, the pages.
 for (let round = 0; round <= rounds; round += 1) {
   for (const { name, run } of contenders) {
     const perSecond = await run();
-    // The first round warms everything up: the compiler, the pools, the pages.
+    last[name] = perSecond;
     if (round > 0) figures[name]?.push(perSecond);
     progress(`${round === 0 ? 'warm-up' : `round ${round}`}  ${name.padEnd(14)} ${perSecond.toFixed(0)}/s`);
   }
@@ -131,30 +196,13 @@ if (only === undefined) {
   }
   progress('1,000 purchases a second for ten seconds …');
   arrival = await constantArrival({ address: onsale.address, eventId, perSecond: 1_000, seconds: 10 });
-  await stage.audit([eventId]);
+  await books.onsale.audit([eventId]);
 }
 const { rows: versions } = await stage.sql.query(
   `SELECT current_setting('server_version') AS postgres, current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync`,
 );
 await stage.close();
 
-const median = (/** @type {string} */ name) => percentile(figures[name] ?? [], 0.5);
-/** @type {[string, string, string, number][]} name, measured against, what it says, at least */
-const comparisons = [
-  ['purchases', 'nothing', 'purchases / a route that does nothing', 0.9],
-  ['purchases', 'plain', 'purchases / the same route in plain Express', 0.9],
-  ['purchases', 'one by one', 'purchases / one transaction per request', 15],
-  ['purchases', 'redis', 'purchases / Redis, Lua, appendfsync always', 1],
-  ['reads', 'nothing reads', 'availability reads / a GET that does nothing', 0.9],
-  ['reads', 'plain reads', 'availability reads / the same GET in plain Express', 0.9],
-  ['sold out', 'nothing', 'sold-out answers / a route that does nothing', 0.9],
-  ['hundred events', 'purchases', 'a hundred events / one event', 0.7],
-  ['old event', 'purchases', `an event with ${Number(options.old).toLocaleString('en')} tickets sold / an empty one`, 0.9],
-  ['three replicas', 'purchases', 'three replicas on the same cores / one', 0.85],
-];
-const ratios = comparisons
-  .map(([name, against, title, atLeast]) => ({ title, ratio: median(name) / median(against), atLeast }))
-  .filter(({ ratio }) => !Number.isNaN(ratio));
 const machine = {
   cpu: `${cpus().length} × ${cpus()[0]?.model.trim()}`,
   memoryGiB: Math.round(totalmem() / 2 ** 30),
@@ -164,28 +212,5 @@ const machine = {
   redis: redisVersion() ?? 'not installed',
   ...versions[0],
 };
-
-if (options.json) {
-  process.stdout.write(`${JSON.stringify({ machine, connections, seconds, rounds, figures, ratios, idle, arrival }, null, 2)}\n`);
-} else {
-  const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
-  say(
-    `\n${Object.entries(machine)
-      .map(([name, value]) => `${name} ${value}`)
-      .join(', ')}`,
-  );
-  say(`${connections} connections, ${rounds} rounds of ${seconds} s, medians; everything on one machine\n`);
-  say('| what | answers/s | rounds |\n|---|---:|---|');
-  for (const { name } of contenders)
-    say(`| ${name} | ${median(name).toFixed(0)} | ${figures[name]?.map((figure) => figure.toFixed(0)).join(', ')} |`);
-  say('\n| comparison | ratio | wanted |\n|---|---:|---:|');
-  for (const { title, ratio, atLeast } of ratios) say(`| ${title} | ${ratio.toFixed(2)} | ≥ ${atLeast} |`);
-  if (arrival) {
-    say(
-      `| one purchase on an idle system, its latency / the plain transaction's (${idle.onsale.toFixed(2)} / ${idle.plain.toFixed(2)} ms) | ${(idle.onsale / idle.plain).toFixed(2)} | ≤ 1.5 |`,
-    );
-    say(
-      `\n1,000 purchases/s, constant arrival, 10 s: p50 ${arrival.p50.toFixed(1)} ms, p95 ${arrival.p95.toFixed(1)} ms, p99 ${arrival.p99.toFixed(1)} ms; answers ${JSON.stringify(arrival.statuses)}`,
-    );
-  }
-}
+const report = { machine, connections, seconds, rounds, old: Number(options.old), figures, idle, arrival };
+process.stdout.write(options.json ? toJson(report) : toText(report));

@@ -1,36 +1,49 @@
 // @ts-check
 /**
  * A process that answers like onsale and sells in another way: the same application, middleware and validation, around
- * another sale. `node load/bench/contender.js nothing | plain | one-by-one | redis`, with DATABASE_URL or REDIS_URL.
+ * another sale. `node load/bench/contender.js nothing | plain | one-by-one | one-row-per-unit | redis`, with DATABASE_URL, REDIS_URL
+ * and ADMIN_TOKEN, which confirms.
  */
 import { createServer } from 'node:http';
 import { pino } from 'pino';
 import { createClient } from 'redis';
 import { createApp } from '../../dist/http/app.js';
+import { createCallers } from '../../dist/http/middleware/callers.js';
 import { openPool } from '../../dist/db/client.js';
 import { createExpressServer } from '../../dist/http/server/expressServer.js';
 import { createGate } from '../../dist/http/server/gate.js';
 import { createMetrics } from '../../dist/observability/metrics.js';
 import { Refusals } from '../../dist/http/server/refusals.js';
 import { newId } from '../../dist/sale/ids.js';
+import { openUnitSale } from './oneRowPerUnit.js';
 
-/** @typedef {import('../../dist/sale/sale.js').Sale['sell']} Sell */
+/**
+ * @typedef {(eventId: string, request: import('../../dist/sale/types.js').PurchaseRequest) => Promise<import('../../dist/sale/types.js').Outcome>} Buy
+ * @typedef {Pick<import('../../dist/sale/sale.js').Sale, 'sell' | 'confirm'>} Sale
+ */
 
 /**
  * @param {string} eventId
  * @param {import('../../dist/sale/types.js').PurchaseRequest} request
  */
-function purchaseOf(eventId, { purchaseId: id, quantity }) {
+function purchaseOf(eventId, { purchaseId: id, quantity, buyerId, reference }) {
+  const status = /** @type {const} */ ('confirmed');
   const ticketIds = Array.from({ length: quantity }, newId);
-  return { id, eventId, quantity, createdAt: new Date(), ticketIds };
+  return { id, eventId, quantity, status, buyerId, reference, createdAt: new Date(), expiresAt: null, ticketIds };
 }
 
-/** The ceiling: everything that HTTP costs, and no sale. @returns {Promise<Sell>} */
+/** @param {Buy} buy @returns {Sale} */
+function onlyBuying(buy) {
+  const other = () => Promise.reject(new Error('this contender only sells'));
+  return { sell: (eventId, request) => (request.kind === 'buy' ? buy(eventId, request) : other()), confirm: other };
+}
+
+/** The ceiling: everything that HTTP costs, and no sale. @returns {Promise<Sale>} */
 async function nothing() {
-  return (eventId, request) => Promise.resolve({ kind: 'granted', purchase: purchaseOf(eventId, request), replayed: false });
+  return onlyBuying((eventId, request) => Promise.resolve({ kind: 'granted', purchase: purchaseOf(eventId, request), replayed: false }));
 }
 
-/** The obvious program: an interactive transaction for each request. @returns {Promise<Sell>} */
+/** The obvious program: an interactive transaction for each request. @returns {Promise<Sale>} */
 async function oneByOne() {
   const { prisma } = openPool(process.env['DATABASE_URL'] ?? '', 'one by one', {
     connectionsMax: 10,
@@ -42,24 +55,28 @@ async function oneByOne() {
     readFenceMs: 60_000,
     connectionAgeMaxMs: 3_600_000,
   });
-  return (eventId, request) =>
+  return onlyBuying((eventId, request) =>
     prisma.$transaction(
       async (tx) => {
         const purchase = purchaseOf(eventId, request);
         const { id, quantity, createdAt, ticketIds } = purchase;
         const where = { id: eventId, available: { gte: quantity } };
         const { count } = await tx.event.updateMany({ where, data: { available: { decrement: quantity } } });
-        if (count === 0) return { kind: 'sold-out' };
+        if (count === 0) return { kind: 'sold-out', held: 0 };
         const key = { idempotencyKey: request.idempotency?.key ?? null, requestFingerprint: request.idempotency?.fingerprint ?? null };
         await tx.purchase.create({ data: { id, eventId, quantity, createdAt, ...key } });
         await tx.ticket.createMany({ data: ticketIds.map((ticketId) => ({ id: ticketId, eventId, purchaseId: id })) });
         return { kind: 'granted', purchase, replayed: false };
       },
       { maxWait: 60_000, timeout: 60_000 },
-    );
+    ),
+  );
 }
 
-/** What everybody reaches for: a counter and a log, in one script, each command on disk before it is answered. @returns {Promise<Sell>} */
+/** Tuned by measurement (README): more connections commit together, but each is a process on the same cores. @returns {Promise<Sale>} */
+const oneRowPerUnit = () => openUnitSale(process.env['DATABASE_URL'] ?? '', Number(process.env['UNIT_CONNECTIONS'] ?? 48));
+
+/** What everybody reaches for: a counter and a log, in one script, each command on disk before it is answered. @returns {Promise<Sale>} */
 async function redis() {
   const client = await createClient({ url: process.env['REDIS_URL'] ?? '' }).connect();
   const script = `
@@ -69,27 +86,33 @@ async function redis() {
     redis.call('XADD', KEYS[2], '*', 'purchase', ARGV[2])
     return 1`;
   const sha = await client.scriptLoad(script);
-  return async (eventId, request) => {
+  return onlyBuying(async (eventId, request) => {
     const purchase = purchaseOf(eventId, request);
     const keys = [`available:${eventId}`, `purchases:${eventId}`];
     const sold = await client.evalSha(sha, { keys, arguments: [String(request.quantity), JSON.stringify(purchase), '10000000'] });
-    return sold === 1 ? { kind: 'granted', purchase, replayed: false } : { kind: 'sold-out' };
-  };
+    return sold === 1 ? { kind: 'granted', purchase, replayed: false } : { kind: 'sold-out', held: 0 };
+  });
 }
 
-/** @type {Record<string, () => Promise<Sell>>} */
-const sales = { nothing, plain: nothing, 'one-by-one': oneByOne, redis };
+/** @type {Record<string, () => Promise<Sale>>} */
+const sales = { nothing, plain: nothing, 'one-by-one': oneByOne, 'one-row-per-unit': oneRowPerUnit, redis };
 
 const name = process.argv[2] ?? '';
-const sell = await sales[name]?.();
-if (!sell) throw new Error(`no contender is called "${name}"`);
+const sale = await sales[name]?.();
+if (!sale) throw new Error(`no contender is called "${name}"`);
 
 const event = {
   id: newId(),
   name: 'nothing',
   totalQuota: 100,
   available: 100,
+  phase: /** @type {const} */ ('open'),
+  startsInSeconds: null,
   maxPurchaseLimit: 4,
+  saleStartsAt: null,
+  saleEndsAt: null,
+  maxPerBuyer: null,
+  holdSeconds: null,
   revision: 1,
   createdAt: new Date(),
   updatedAt: new Date(),
@@ -99,11 +122,11 @@ const unused = /** @type {never} */ (undefined);
 const bounds = { inProgressMax: 100, atOnceMax: 1, waitMs: 1_000 };
 const refusals = new Refusals(1_000);
 const app = createApp({
-  sale: { sell },
+  sale,
   availability: { read: async () => ({ kind: 'found', event }) },
   reads: unused,
   admin: unused,
-  adminToken: 'no admin here, only load',
+  callers: createCallers({ adminToken: process.env['ADMIN_TOKEN'] ?? '' }),
   readiness: ready,
   metrics: createMetrics(() => undefined),
   log: pino({ level: 'warn' }),

@@ -5,6 +5,7 @@
  */
 import { execFile, execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
@@ -28,8 +29,8 @@ const hasWrk = wrkVersion() !== undefined;
 /**
  * @typedef {object} Load
  * @property {string} address http://host:port
- * @property {'purchases' | 'reads'} kind
- * @property {string[]} eventIds
+ * @property {'purchases' | 'reads' | 'confirms' | 'mix'} kind
+ * @property {string[]} args of the script `kind`.lua: event ids; for `mix` an event and the seller's token; for `confirms` the same, and a file of purchase ids
  * @property {number} connections
  * @property {number} seconds
  *
@@ -41,8 +42,8 @@ export async function closedLoop(load) {
 }
 
 /** @param {Load} load */
-async function withWrk({ address, kind, eventIds, connections, seconds }) {
-  const options = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', `${here}${kind}.lua`, address, '--', ...eventIds];
+async function withWrk({ address, kind, args, connections, seconds }) {
+  const options = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', `${here}${kind}.lua`, address, '--', ...args];
   const output = await new Promise((resolve, reject) => {
     execFile('wrk', options, (error, stdout) => (error ? reject(error) : resolve(stdout)));
   });
@@ -54,26 +55,59 @@ async function withWrk({ address, kind, eventIds, connections, seconds }) {
 }
 
 /** @param {Load} load */
-async function withAutocannon({ address, kind, eventIds, connections, seconds }) {
-  let counter = 0;
-  const prefix = `bench-${randomUUID()}-`;
-  /** @type {import('autocannon').Request} */
-  const each =
-    kind === 'reads'
-      ? { method: 'GET', path: `/events/${eventIds[0]}` }
-      : {
-          method: 'POST',
-          body: '{"quantity":2}',
-          setupRequest: (made) => {
-            counter += 1;
-            const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': `${prefix}${counter}` };
-            return { ...made, path: `/events/${eventIds[counter % eventIds.length]}/purchases`, headers };
-          },
-        };
-  const result = await autocannon({ url: address, connections, duration: seconds, requests: [each] });
+async function withAutocannon({ address, kind, args, connections, seconds }) {
+  const result = await autocannon({ url: address, connections, duration: seconds, requests: [requestsOf[kind](args)] });
   if (result.errors > 0) throw new Error(`autocannon had ${result.errors} errors`);
   return { perSecond: result.requests.average, refused: result.non2xx };
 }
+
+/** @param {string[]} eventIds @returns {() => Partial<import('autocannon').Request>} a purchase of two tickets, with a key of its own */
+function purchasesOf(eventIds) {
+  let counter = 0;
+  const prefix = `bench-${randomUUID()}-`;
+  return () => {
+    counter += 1;
+    const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': `${prefix}${counter}` };
+    return { body: '{"quantity":2}', path: `/events/${eventIds[counter % eventIds.length]}/purchases`, headers };
+  };
+}
+
+/** @param {string} eventId @param {string} token @param {string} id @returns {Partial<import('autocannon').Request>} */
+const confirmation = (eventId, token, id) => ({
+  path: `/events/${eventId}/purchases/${id}/confirm`,
+  headers: { Authorization: `Bearer ${token}` },
+});
+
+/** The same as the scripts for wrk. @type {Record<Load['kind'], (args: string[]) => import('autocannon').Request>} */
+const requestsOf = {
+  reads: ([eventId = '']) => ({ method: 'GET', path: `/events/${eventId}` }),
+  purchases: (eventIds) => {
+    const next = purchasesOf(eventIds);
+    return { method: 'POST', setupRequest: (made) => ({ ...made, ...next() }) };
+  },
+  confirms: ([eventId = '', token = '', file = '']) => {
+    const ids = readFileSync(file, 'utf8').trim().split('\n').values();
+    return { method: 'POST', setupRequest: (made) => ({ ...made, ...confirmation(eventId, token, ids.next().value ?? 'none-left') }) };
+  },
+  mix: ([eventId = '', token = '']) => {
+    const next = purchasesOf([eventId]);
+    /** @type {string[]} */
+    const toConfirm = [];
+    let holds = 0;
+    return {
+      method: 'POST',
+      setupRequest: (made) => {
+        const id = toConfirm.shift();
+        return { ...made, ...(id === undefined ? next() : confirmation(eventId, token, id)) };
+      },
+      onResponse: (status, body) => {
+        if (status !== 201) return;
+        holds += 1;
+        if (holds % 3 !== 0) toConfirm.push(JSON.parse(body).id);
+      },
+    };
+  },
+};
 
 /**
  * Purchases at a fixed rate. Latency counts from the moment that a request was due, so a stall is not forgiven.

@@ -6,17 +6,20 @@ import { Prisma } from '../generated/prisma/client.js';
 
 /** A query for `ARRAY (…)`: one text for each defence that is missing or not in force. */
 export const missingDefences = Prisma.sql`
-  SELECT 'the check events_available_within_quota'
+  SELECT 'the check ' || needed.name
+    FROM (VALUES ('events', 'events_available_within_quota'),
+                 ('buyer_totals', 'buyer_totals_within_limit')) AS needed (of, name)
    WHERE NOT EXISTS (
      SELECT FROM pg_constraint c
-      WHERE c.conrelid = to_regclass('events') AND c.contype = 'c' AND c.conname = 'events_available_within_quota' AND c.convalidated
+      WHERE c.conrelid = to_regclass(needed.of) AND c.contype = 'c' AND c.conname = needed.name AND c.convalidated
         AND coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)) -- a column of Postgres 18
   UNION ALL
   SELECT format('the unique index on %s (%s)', needed.name, array_to_string(needed.columns, ', '))
     FROM (VALUES ('events', '{id}'::text[]),
                  ('purchases', '{event_id,id}'),
                  ('purchases', '{event_id,idempotency_key}'),
-                 ('tickets', '{event_id,purchase_id,id}')) AS needed (name, columns)
+                 ('tickets', '{event_id,purchase_id,id}'),
+                 ('buyer_totals', '{event_id,buyer_id}')) AS needed (name, columns)
    WHERE NOT EXISTS (
      SELECT FROM pg_index i
       WHERE i.indrelid = to_regclass(needed.name)

@@ -42,21 +42,21 @@ export class Confirmations implements AttemptServer<ConfirmRequest> {
 
 /** @returns one durable outcome per request, in order */
 async function confirm(db: Queryable, requests: readonly ConfirmRequest[]): Promise<Outcome[]> {
-  const asked = new Map(
-    requests.map((request): [string, Confirmation] => [keyOf(request), { ...request, firstTicketId: newNumberableId() }]),
-  );
-  const found = new Map((await confirmPurchases(db, [...asked.values()])).map((each) => [keyOf({ ...each, purchaseId: each.id }), each]));
-  return Promise.all(
-    requests.map(async (request): Promise<Outcome> => {
-      const purchase = found.get(keyOf(request));
-      if (purchase?.ticketIds) return decideConfirmation({ ...purchase, ticketIds: purchase.ticketIds });
-      // Missing, which a fence must prove; or confirmed by another session just before, whose tickets this reads.
-      const read = await readPurchase(db, request.eventId, request.purchaseId);
-      return read ? decideConfirmation(read) : { kind: 'purchase-not-found' };
-    }),
-  );
+  const asked = new Map<string, Confirmation>();
+  const keys = requests.map(({ eventId, purchaseId }) => {
+    const key = `${eventId}/${purchaseId}`;
+    if (!asked.has(key)) asked.set(key, { eventId, purchaseId, firstTicketId: newNumberableId() });
+    return key;
+  });
+  const found = new Map<string, Outcome>();
+  for (const { ticketIds, ...purchase } of await confirmPurchases(db, [...asked.values()])) {
+    if (ticketIds) found.set(`${purchase.eventId}/${purchase.id}`, decideConfirmation({ ...purchase, ticketIds }));
+  }
+  return Promise.all(requests.map(async (request, index) => found.get(keys[index] ?? '') ?? readOne(db, request)));
 }
 
-function keyOf({ eventId, purchaseId }: Pick<ConfirmRequest, 'eventId' | 'purchaseId'>): string {
-  return `${eventId}/${purchaseId}`;
+/** Missing, which a fence must prove; or confirmed by another session just before, whose tickets this reads. */
+async function readOne(db: Queryable, { eventId, purchaseId }: ConfirmRequest): Promise<Outcome> {
+  const read = await readPurchase(db, eventId, purchaseId);
+  return read ? decideConfirmation(read) : { kind: 'purchase-not-found' };
 }

@@ -1,6 +1,7 @@
 import type { Queryable } from '../db/client.js';
 import type { Purchase } from '../sale/types.js';
 import { purchaseColumns, type PurchaseRow, toPurchase } from './purchaseColumns.js';
+import { toArray } from './recordPurchases.js';
 
 export interface Confirmation {
   readonly eventId: string;
@@ -9,12 +10,17 @@ export interface Confirmation {
   readonly firstTicketId: string;
 }
 
-interface Row extends PurchaseRow {
+/** `undefined` in place of the ticket ids if another session confirmed it while this one waited for it. */
+type Confirmed = Omit<Purchase, 'ticketIds'> & { readonly ticketIds: readonly string[] | undefined };
+
+/** As JSON. */
+interface Row extends Omit<PurchaseRow, 'id' | 'eventId' | 'createdAt' | 'expiresAt'> {
+  /** Of the confirmation, from 1. */
+  readonly number: number;
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
   /** Whether this statement confirmed it. */
   readonly confirmed: boolean;
-  readonly firstTicketId: string;
-  /** The tickets that this statement issued, of all purchases. */
-  readonly issued: number;
 }
 
 /**
@@ -30,6 +36,10 @@ interface Row extends PurchaseRow {
  * wait would depend on the plan; and a session that has planned the statement while few purchases were held would look for each
  * hold among all holds of its event (100 of 50,000 in 2 to 4 s; this way in 15 to 60 ms).
  *
+ * Each purchase is looked up separately, as in lockPurchases.ts: planned as a join while the table is small, the statement would read
+ * all of it. The purchases come back as one JSON value, and the lists go out as array literals, because Prisma and the driver adapter
+ * convert rows and arrays value by value.
+ *
  * The number of tickets is not known before the statement runs, so it numbers them itself. (Reading the quantities first, in a
  * statement of its own, costs a second round trip per batch.)
  *
@@ -37,19 +47,19 @@ interface Row extends PurchaseRow {
  * @returns the purchases that exist, as they are afterwards; `undefined` in place of the ticket ids of a purchase that another session
  *   confirmed while this statement waited for it: they were written after this statement's snapshot
  */
-export async function confirmPurchases(
-  db: Queryable,
-  confirmations: readonly Confirmation[],
-): Promise<(Omit<Purchase, 'ticketIds'> & { readonly ticketIds: readonly string[] | undefined })[]> {
-  const rows = await db.$queryRaw<Row[]>`
+export async function confirmPurchases(db: Queryable, confirmations: readonly Confirmation[]): Promise<Confirmed[]> {
+  const { eventIds, purchaseIds, firstTicketIds } = toColumns(confirmations);
+  const [answer] = await db.$queryRaw<{ purchases: Row[]; issued: number }[]>`
     WITH locked AS MATERIALIZED (
-      SELECT ${purchaseColumns}, asked.first_ticket_id
-        FROM unnest(${confirmations.map(({ eventId }) => eventId)}::uuid[], ${confirmations.map(({ purchaseId }) => purchaseId)}::uuid[],
-                    ${confirmations.map(({ firstTicketId }) => firstTicketId)}::text[]) AS asked (event_id, id, first_ticket_id),
-             purchases p
-       WHERE p.event_id = asked.event_id AND p.id = asked.id
-       ORDER BY p.event_id, p.id
-         FOR NO KEY UPDATE OF p
+      SELECT found.*, asked.first_ticket_id, asked.number
+        FROM (SELECT *
+                FROM unnest(${eventIds}::uuid[], ${purchaseIds}::uuid[], ${firstTicketIds}::text[])
+                     WITH ORDINALITY AS given (event_id, id, first_ticket_id, number)
+               ORDER BY event_id, id OFFSET 0) AS asked,
+             LATERAL (SELECT ${purchaseColumns}
+                        FROM purchases p
+                       WHERE p.event_id = asked.event_id AND p.id = asked.id
+                         FOR NO KEY UPDATE) AS found
     ), held AS MATERIALIZED (
       SELECT * FROM locked WHERE status = 'held' AND "expiresAt" > clock_timestamp()
     ), confirmed AS (
@@ -63,29 +73,52 @@ export async function confirmPurchases(
       SELECT event_id, overlay(first_ticket_id PLACING lpad(to_hex(number), 3, '0') FROM 34)::uuid, id
         FROM confirmed, generate_series(0, quantity - 1) AS number
       RETURNING 1
+    ), answered AS (
+      SELECT locked.number, locked.quantity, locked.status, locked."buyerId", locked.reference, locked."createdAt", locked."expiresAt",
+             locked."isDue" OR locked.status = 'held' AS "isDue", confirmed.id IS NOT NULL AS confirmed,
+             CASE WHEN confirmed.id IS NULL
+                  THEN ARRAY (SELECT t.id FROM tickets t WHERE t.event_id = locked."eventId" AND t.purchase_id = locked.id ORDER BY t.id)
+                  ELSE '{}' END AS "ticketIds"
+        FROM locked LEFT JOIN confirmed ON confirmed.event_id = locked."eventId" AND confirmed.id = locked.id
     )
-    SELECT locked.id, locked."eventId", locked.quantity, locked.status, locked."buyerId", locked.reference, locked."createdAt",
-           locked."expiresAt", locked."isDue" OR locked.status = 'held' AS "isDue", confirmed.id IS NOT NULL AS confirmed,
-           locked.first_ticket_id AS "firstTicketId", (SELECT count(*)::int FROM issued) AS issued,
-           CASE WHEN confirmed.id IS NULL
-                THEN ARRAY (SELECT t.id::text FROM tickets t WHERE t.event_id = locked."eventId" AND t.purchase_id = locked.id ORDER BY t.id)
-                ELSE '{}' END AS "ticketIds"
-      FROM locked LEFT JOIN confirmed ON confirmed.event_id = locked."eventId" AND confirmed.id = locked.id`;
-  const issued = rows.reduce((sum, { confirmed, quantity }) => sum + (confirmed ? quantity : 0), 0);
-  if (rows.some((row) => row.issued !== issued)) throw new Error(`confirmed ${String(issued)} tickets, issued ${String(rows[0]?.issued)}`);
-  return rows.map((row) => {
-    if (!row.confirmed) {
-      const purchase = toPurchase(row);
-      return {
-        ...purchase,
-        ticketIds: purchase.status === 'confirmed' && purchase.ticketIds.length === 0 ? undefined : purchase.ticketIds,
-      };
-    }
-    return { ...toPurchase({ ...row, status: 'confirmed', isDue: false }), ticketIds: numbered(row.firstTicketId, row.quantity) };
+    SELECT (SELECT coalesce(json_agg(answered), '[]') FROM answered) AS purchases, (SELECT count(*)::int FROM issued) AS issued`;
+  if (!answer) throw new Error('a statement that always returns a row returned none');
+  const issued = answer.purchases.reduce((sum, { confirmed, quantity }) => sum + (confirmed ? quantity : 0), 0);
+  if (answer.issued !== issued) throw new Error(`confirmed ${String(issued)} tickets, issued ${String(answer.issued)}`);
+  return answer.purchases.map((row) => toConfirmed(row, confirmations[row.number - 1]));
+}
+
+function toConfirmed({ createdAt, expiresAt, status, confirmed, ...row }: Row, asked: Confirmation | undefined): Confirmed {
+  if (!asked) throw new Error(`confirmed purchase number ${String(row.number)}, which was not asked for`);
+  const purchase = toPurchase({
+    id: asked.purchaseId,
+    eventId: asked.eventId,
+    quantity: row.quantity,
+    status: confirmed ? 'confirmed' : status,
+    isDue: row.isDue && !confirmed,
+    buyerId: row.buyerId,
+    reference: row.reference,
+    createdAt: new Date(createdAt),
+    expiresAt: expiresAt === null ? null : new Date(expiresAt),
+    ticketIds: confirmed ? numbered(asked.firstTicketId, row.quantity) : row.ticketIds,
   });
+  return purchase.status === 'confirmed' && purchase.ticketIds.length === 0 ? { ...purchase, ticketIds: undefined } : purchase;
+}
+
+/** Array literals, like those of recordPurchases.ts. */
+function toColumns(confirmations: readonly Confirmation[]) {
+  let [eventIds, purchaseIds, firstTicketIds] = ['', '', ''];
+  for (const each of confirmations) {
+    eventIds += `,${each.eventId}`;
+    purchaseIds += `,${each.purchaseId}`;
+    firstTicketIds += `,${each.firstTicketId}`;
+  }
+  return { eventIds: toArray(eventIds), purchaseIds: toArray(purchaseIds), firstTicketIds: toArray(firstTicketIds) };
 }
 
 /** As the statement numbers them. */
 function numbered(firstTicketId: string, quantity: number): string[] {
-  return Array.from({ length: quantity }, (_, number) => firstTicketId.slice(0, 33) + number.toString(16).padStart(3, '0'));
+  const ids: string[] = [];
+  for (let number = 0; number < quantity; number += 1) ids.push(firstTicketId.slice(0, 33) + number.toString(16).padStart(3, '0'));
+  return ids;
 }

@@ -7,8 +7,9 @@ interface Row {
 
 /**
  * Marks due holds as expired and makes their tickets available again, to their buyers too. The caller has locked the event and the
- * holds, and found them due after that. The UPDATE does not check it again: with the status as a condition, a session that planned
- * the statement while few purchases were held looks for each hold among all holds of its event.
+ * holds, and found them due.
+ *
+ * The status is compared as text so that no plan looks for each of them among all due holds, by their index.
  *
  * @returns what is available afterwards
  */
@@ -20,7 +21,7 @@ export async function expireHolds(tx: Queryable, eventId: string, ids: readonly 
       UPDATE purchases p
          SET status = 'expired'
         FROM due
-       WHERE p.event_id = due.event_id AND p.id = due.id
+       WHERE p.event_id = due.event_id AND p.id = due.id AND p.status::text = 'held' AND p.expires_at <= statement_timestamp()
       RETURNING p.quantity, p.buyer_id
     ), uncounted AS (
       UPDATE buyer_totals t

@@ -27,7 +27,9 @@ const dueCountedMax = 1_000;
  * transaction, so the snapshot shows a purchase if and only if `available` has been reduced by it. Expired holds count as available
  * and not as their buyers'.
  *
- * The keys and the buyers are looked up one by one (lockPurchases.ts explains why).
+ * The keys and the buyers are looked up one by one (lockPurchases.ts explains why), and the holds of a buyer by the index of buyers: the
+ * status is compared as text so that the index of holds, which has all that have expired, cannot be used (100 buyers with 50,000 due
+ * holds: 2 s by that one, 20 ms by the other).
  *
  * @param buyerIds without duplicates; empty if nothing depends on their totals
  * @returns undefined if the event does not exist
@@ -48,8 +50,9 @@ export async function readSnapshot(
               FROM unnest(${toArrayLiteral(buyerIds)}::text[]) AS buyer (id)
               LEFT JOIN LATERAL (SELECT quantity FROM buyer_totals WHERE event_id = events.id AND buyer_id = buyer.id OFFSET 0) AS total ON true,
                    LATERAL (SELECT sum(quantity)::int AS quantity
-                              FROM (SELECT * FROM purchases p WHERE p.event_id = events.id AND p.buyer_id = buyer.id OFFSET 0) AS own
-                             WHERE own.status = 'held' AND own.expires_at <= statement_timestamp()) AS expired) AS "buyerTotals"
+                              FROM purchases p
+                             WHERE p.event_id = events.id AND p.buyer_id = buyer.id
+                               AND p.status::text = 'held' AND p.expires_at <= statement_timestamp()) AS expired) AS "buyerTotals"
       FROM events,
            LATERAL (SELECT coalesce(sum(quantity), 0)::int AS held, count(*)::int AS holds
                       FROM (SELECT quantity

@@ -5,7 +5,7 @@
 import { beforeAll, expect, test } from '@jest/globals';
 import { useDatabase } from '../support/database.js';
 import type { Replica } from '../support/replica.js';
-import { anyTime, anyUuidV7, call, nobody } from './call.js';
+import { anyTime, anyUuidV7, call, noRules, nobody } from './call.js';
 import { fingerprint } from './rows.js';
 
 const database = useDatabase();
@@ -27,7 +27,15 @@ test('a new event has all of its quota available, and Location leads to it', asy
   const json = { name: 'Zürich – 夜 🎟', total_quota: 100, max_purchase_limit: 4 };
   const made = await call(replica.address, 'POST /admin/events', { json });
   expect(made.status).toBe(201);
-  expect(made.body).toEqual({ ...json, id: anyUuidV7, available_quantity: 100, created_at: anyTime, updated_at: anyTime });
+  expect(made.body).toEqual({
+    ...json,
+    ...noRules,
+    id: anyUuidV7,
+    available_quantity: 100,
+    status: 'on_sale',
+    created_at: anyTime,
+    updated_at: anyTime,
+  });
   expect(Math.abs(Date.parse(made.body['created_at'] as string) - Date.now())).toBeLessThan(60_000);
 
   const found = await call(replica.address, `GET ${String(made.headers['location'])}`, { admin: true });
@@ -38,7 +46,7 @@ test('a new event has all of its quota available, and Location leads to it', asy
 test.each([
   ['the smallest values', { name: 'x', total_quota: 1, max_purchase_limit: 1 }],
   ['the largest values', { name: 'x'.repeat(200), total_quota: 10_000_000, max_purchase_limit: 1_000 }],
-  ['a limit above its quota', { name: 'x', total_quota: 1, max_purchase_limit: 1_000 }],
+  ['a limit that is its quota', { name: 'x', total_quota: 1_000, max_purchase_limit: 1_000 }],
   ['a quota written as 1e2', { name: 'x', total_quota: 1e2, max_purchase_limit: 1 }],
 ])('an event may have %s', async (_name, json) => {
   const made = await call(replica.address, 'POST /admin/events', { json });

@@ -60,6 +60,8 @@ export const anyUuidV7 = expect.stringMatching(
 ) as unknown as string;
 /** RFC 3339 in UTC. */
 export const anyTime = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/) as unknown as string;
+/** The members of an event that has no rules beside its limit. */
+export const noRules = { sale_starts_at: null, sale_ends_at: null, max_per_buyer: null, hold_seconds: null };
 export const nobody = '019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44';
 
 /** @param line method and path, as "GET /events" */

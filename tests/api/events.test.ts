@@ -6,7 +6,7 @@ import { beforeAll, expect, test } from '@jest/globals';
 import { buy, makeEvent } from '../support/client.js';
 import { useDatabase } from '../support/database.js';
 import type { Replica } from '../support/replica.js';
-import { anyTime, call, nobody } from './call.js';
+import { anyTime, call, noRules, nobody } from './call.js';
 
 const database = useDatabase();
 let replicas: [Replica, Replica];
@@ -105,6 +105,8 @@ test('an event is the same in the list, on its own and for the admin', async () 
     total_quota: 1,
     available_quantity: 1,
     max_purchase_limit: 1,
+    status: 'on_sale',
+    ...noRules,
     created_at: anyTime,
     updated_at: anyTime,
   });

@@ -89,11 +89,18 @@ test('the operations of the contract are there', () => {
   );
 });
 
-test('the admin operations, and no others, ask for the token', () => {
-  for (const [path, item] of Object.entries(document.paths)) {
-    for (const operation of Object.values(item ?? {})) {
-      expect([path, (operation?.security ?? []).length]).toEqual([path, path.startsWith('/admin') ? 1 : 0]);
-    }
+/** Each way of being allowed to call an operation, `nobody` without a token. */
+function callersOf(line: string): string[] {
+  if (line.includes(' /admin/')) return ['adminToken'];
+  if (line.endsWith('/confirm')) return ['sellerToken', 'adminToken'];
+  return line.includes('/purchases') ? ['nobody', 'buyerToken', 'sellerToken', 'adminToken'] : ['nobody'];
+}
+
+test('each operation names the tokens that it takes: the admin, the seller, or anybody and buyers who have one', () => {
+  for (const line of documentedOperations()) {
+    const [method = '', path = ''] = line.split(' ');
+    const security = document.paths[path]?.[method.toLowerCase()]?.security ?? [{}];
+    expect([line, security.map((way) => Object.keys(way).join() || 'nobody')]).toEqual([line, callersOf(line)]);
   }
 });
 

@@ -38,6 +38,8 @@ async function whileHeld(statement: string, work: () => Promise<void>): Promise<
 }
 
 const holdEvent = (eventId: string) => `SELECT FROM events WHERE id = '${eventId}' FOR UPDATE`;
+/** Look-ups of purchases read tickets, and nothing that is asked about events does. */
+const holdTickets = 'LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE';
 const holdEvents = 'LOCK TABLE events IN ACCESS EXCLUSIVE MODE';
 
 const buy = ({ address }: Replica, eventId: string, body: unknown = { quantity: 1 }) =>
@@ -132,7 +134,7 @@ test('look-ups beyond their share are refused at once', async () => {
   await withReplica({ LOOKUPS_IN_PROGRESS_MAX: '1' }, async (replica) => {
     const line = `GET /events/${nobody}/purchases/${nobody}`;
     let first: Promise<Reply> | undefined;
-    await whileHeld('LOCK TABLE purchases IN ACCESS EXCLUSIVE MODE', async () => {
+    await whileHeld(holdTickets, async () => {
       first = call(replica.address, line);
       await untilWaiting(database.sql);
       expectOverloaded(await call(replica.address, line));
@@ -163,7 +165,7 @@ test('look-ups that all wait leave a connection to what is left and to readiness
   await withReplica({}, async (replica) => {
     const eventId = await makeEvent(replica.address, { total_quota: 10, max_purchase_limit: 4 });
     let lookUps: Promise<Reply[]> | undefined;
-    await whileHeld('LOCK TABLE purchases IN ACCESS EXCLUSIVE MODE', async () => {
+    await whileHeld(holdTickets, async () => {
       lookUps = Promise.all(Array.from({ length: 10 }, () => call(replica.address, `GET /events/${eventId}/purchases/${nobody}`)));
       await untilWaiting(database.sql);
       expect((await call(replica.address, `GET /events/${eventId}`)).body).toMatchObject({ available_quantity: 10 });

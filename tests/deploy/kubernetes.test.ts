@@ -102,9 +102,15 @@ test('an answered ticket is on two machines, and only one that has it becomes th
 
 test('the secrets are named, never written down', () => {
   const env = ['Deployment', 'Job'].flatMap((kind) => byKind(kind).spec.template.spec.containers[0].env);
-  const secrets = env.filter(({ name }) => /TOKEN|URL|PASSWORD/.test(name));
+  const secrets = env.filter(({ name }) => /TOKEN|DATABASE_URL|PASSWORD|SECRET/.test(name));
   const made = { name: `${cluster.metadata.name}-app`, key: 'uri' };
-  expect(secrets.map(({ valueFrom }) => valueFrom?.secretKeyRef)).toEqual([made, { name: 'onsale-admin', key: 'token' }, made]);
+  expect(secrets.map(({ valueFrom }) => valueFrom?.secretKeyRef)).toEqual([
+    made,
+    { name: 'onsale-admin', key: 'token' },
+    { name: 'onsale-seller', key: 'token', optional: true },
+    { name: 'onsale-buyers', key: 'secret', optional: true },
+    made,
+  ]);
   expect(env.filter(({ value }) => value !== undefined).map(({ name }) => name)).toEqual([
     'OPERATIONS_PORT',
     'CONNECTIONS_PER_ADDRESS_MAX',

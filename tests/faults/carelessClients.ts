@@ -28,7 +28,7 @@ const sold = ({ id, quantity, ticketIds }: Wish): Answer => ({ kind: 'granted', 
 const nothingHappened: Answer = { kind: 'not begun', why: 'so it believes' };
 
 /** @throws what pg throws */
-async function onConnection<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+export async function onConnection<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, application_name: 'onsale, careless', connectionTimeoutMillis: 2_000 });
   client.on('error', () => undefined);
   await client.connect();

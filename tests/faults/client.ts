@@ -19,48 +19,69 @@ interface PurchaseBody {
   readonly tickets: readonly { readonly id: string }[];
 }
 
-/** @param address asked anew for each attempt, because a replica that is started again listens elsewhere */
-export function httpClient(name: string, address: () => string | undefined): NamedClient {
+/** How a request ended: with an answer, or without one. */
+export type Ending =
+  { readonly kind: 'answered'; readonly status: number; readonly json: string } | Extract<Answer, { readonly why: string }>;
+
+export interface Posting {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** The buyer goes away then, without waiting for the answer. */
+  readonly hangUpAfterMs?: number | undefined;
+  readonly method?: string;
+}
+
+/**
+ * @param address asked anew for each attempt, because a replica that is started again listens elsewhere
+ * @returns a function that sends a POST, unless told otherwise
+ */
+export function poster(address: () => string | undefined): (path: string, posting: Posting) => Promise<Ending> {
   const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+  return (path, { headers = {}, body, hangUpAfterMs, method = 'POST' }) =>
+    new Promise((resolve) => {
+      const base = address();
+      if (base === undefined) {
+        resolve({ kind: 'not begun', why: 'nobody there' });
+        return;
+      }
+      const call = request(`${base}${path}`, { method, agent, headers });
+      const timer = setTimeout(() => {
+        resolve({ kind: 'unknown', why: hangUpAfterMs === undefined ? 'no answer in time' : 'hung up' });
+        call.destroy();
+      }, hangUpAfterMs ?? buyerPatienceMs);
+      const end = (ending: Ending) => {
+        clearTimeout(timer);
+        resolve(ending);
+      };
+      call.once('error', (error: NodeJS.ErrnoException) => {
+        const nobody = error.code === 'ECONNREFUSED';
+        end(
+          nobody ? { kind: 'not begun', why: 'nobody there' } : { kind: 'unknown', why: `connection lost: ${error.code ?? error.message}` },
+        );
+      });
+      call.once('response', (response) => {
+        readAll(response).then(
+          (json) => {
+            end({ kind: 'answered', status: response.statusCode ?? 0, json });
+          },
+          () => {
+            end({ kind: 'unknown', why: 'connection lost: in the answer' });
+          },
+        );
+      });
+      call.end(body);
+    });
+}
+
+export function httpClient(name: string, address: () => string | undefined): NamedClient {
+  const post = poster(address);
   return {
     name,
-    buy: (eventId, quantity, key, hangUpAfterMs) =>
-      new Promise((resolve) => {
-        const base = address();
-        if (base === undefined) {
-          resolve({ kind: 'not begun', why: 'nobody there' });
-          return;
-        }
-        const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': key };
-        const call = request(`${base}/events/${eventId}/purchases`, { method: 'POST', agent, headers });
-        const timer = setTimeout(() => {
-          resolve({ kind: 'unknown', why: hangUpAfterMs === undefined ? 'no answer in time' : 'hung up' });
-          call.destroy();
-        }, hangUpAfterMs ?? buyerPatienceMs);
-        const end = (answer: Answer) => {
-          clearTimeout(timer);
-          resolve(answer);
-        };
-        call.once('error', (error: NodeJS.ErrnoException) => {
-          const nobody = error.code === 'ECONNREFUSED';
-          end(
-            nobody
-              ? { kind: 'not begun', why: 'nobody there' }
-              : { kind: 'unknown', why: `connection lost: ${error.code ?? error.message}` },
-          );
-        });
-        call.once('response', (response) => {
-          readAll(response).then(
-            (text) => {
-              end(toAnswer(response.statusCode ?? 0, text));
-            },
-            () => {
-              end({ kind: 'unknown', why: 'connection lost: in the answer' });
-            },
-          );
-        });
-        call.end(JSON.stringify({ quantity }));
-      }),
+    buy: async (eventId, quantity, key, hangUpAfterMs) => {
+      const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': key };
+      const ending = await post(`/events/${eventId}/purchases`, { headers, body: JSON.stringify({ quantity }), hangUpAfterMs });
+      return ending.kind === 'answered' ? toAnswer(ending.status, ending.json) : ending;
+    },
   };
 }
 

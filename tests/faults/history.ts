@@ -53,7 +53,13 @@ export function byKey(attempts: readonly Attempt[]): Map<string, KeyHistory> {
 function toKeyHistory(key: string, attempts: readonly Attempt[]): KeyHistory {
   const { eventId, quantity } = attempts[0]!;
   const kinds = new Set(attempts.map(({ answer }) => answer.kind));
-  const standing = kinds.has('granted') ? 'acknowledged' : kinds.has('refused') ? 'refused' : kinds.has('unknown') ? 'unknown' : 'not begun';
+  const standing = kinds.has('granted')
+    ? 'acknowledged'
+    : kinds.has('refused')
+      ? 'refused'
+      : kinds.has('unknown')
+        ? 'unknown'
+        : 'not begun';
   const firstCalledAtMs = Math.min(...attempts.map((attempt) => attempt.calledAtMs));
   return { key, eventId, quantity, attempts, firstCalledAtMs, standing };
 }

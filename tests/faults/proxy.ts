@@ -14,8 +14,9 @@ export type CommitFate = 'cut before' | 'cut within' | 'cut after' | 'delivered 
 
 export interface Mishap {
   readonly fate: CommitFate;
-  /** For `delivered late`. */
+  /** For `delivered late`: after so long, or when it is time. */
   readonly lateByMs?: number;
+  readonly lateUntil?: Promise<void>;
 }
 
 export interface ProxyOptions {
@@ -98,6 +99,8 @@ export class Link {
   #withheld: Buffer[] | undefined;
   #withheldOf: CommitWay = 'by COMMIT';
   #committed = false;
+  /** Its commit is still to be delivered. */
+  #isLate = false;
   #late: NodeJS.Timeout | undefined;
   /** Takes everything, passes nothing on. */
   silent: boolean;
@@ -123,7 +126,7 @@ export class Link {
         new Promise<void>((resolve) => {
           socket.on('error', () => undefined);
           socket.on('close', () => {
-            if (this.#late === undefined) this.reset();
+            if (!this.#isLate) this.reset();
             resolve();
           });
         }),
@@ -134,7 +137,7 @@ export class Link {
   /** Both ends see a reset. */
   reset(): void {
     clearTimeout(this.#late);
-    this.#late = undefined;
+    this.#isLate = false;
     reset(this.#near);
     reset(this.#far);
   }
@@ -157,7 +160,7 @@ export class Link {
     else this.#far.write(bytes);
   }
 
-  #suffer({ fate, lateByMs = 100 }: Mishap, bytes: Buffer, commits: CommitWay): void {
+  #suffer({ fate, lateByMs = 100, lateUntil }: Mishap, bytes: Buffer, commits: CommitWay): void {
     switch (fate) {
       case 'cut before':
         this.reset();
@@ -181,13 +184,23 @@ export class Link {
           () => (this.#proxy.late -= 1),
           () => undefined,
         );
-        this.#late = setTimeout(() => {
-          if (this.#far.destroyed) return;
-          this.#far.end(bytes);
-          this.#proxy.happened(fate, commits);
-        }, lateByMs);
+        this.#isLate = true;
+        if (lateUntil)
+          void lateUntil.then(() => {
+            this.#deliver(bytes, commits);
+          });
+        else
+          this.#late = setTimeout(() => {
+            this.#deliver(bytes, commits);
+          }, lateByMs);
         reset(this.#near);
     }
+  }
+
+  #deliver(bytes: Buffer, commits: CommitWay): void {
+    if (this.#far.destroyed) return;
+    this.#far.end(bytes);
+    this.#proxy.happened('delivered late', commits);
   }
 
   #reply(message: Message): void {

@@ -1,8 +1,7 @@
 /** Faults without end, one kind after the other in an order and at moments drawn from the seed. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Violation } from './checker.js';
-import type { Crowd } from './crowd.js';
-import { droppedBy } from './drain.js';
+import { type Callers, droppedBy } from './drain.js';
 import type { CommitFate, Mishap } from './proxy.js';
 import { Random } from './random.js';
 import type { Stage } from './stage.js';
@@ -34,7 +33,7 @@ export class Storm {
   readonly #random: Random;
   readonly #loops: Promise<void>[] = [];
   readonly #mishaps: Record<CommitWay, Mishap[]> = { 'by COMMIT': [], 'by itself': [] };
-  #crowd: Crowd | undefined;
+  #crowd: Callers | undefined;
   #over = true;
 
   constructor(stage: Stage, seed: number) {
@@ -48,7 +47,7 @@ export class Storm {
     };
   }
 
-  start(crowd: Crowd): void {
+  start(crowd: Callers): void {
     this.#over = false;
     this.#crowd = crowd;
     this.#loops.push(

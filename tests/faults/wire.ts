@@ -78,7 +78,7 @@ export class CommitSpotter {
   #writes(bind: Buffer): boolean {
     const portal = stringAt(bind, 5);
     const text = this.#texts.get(stringAt(bind, 5 + Buffer.byteLength(portal) + 1)) ?? '';
-    return /\b(INSERT INTO|UPDATE|DELETE FROM)\b/.test(text) && !/\bFOR (NO KEY )?UPDATE\b/.test(text);
+    return /\b(INSERT INTO|(?<!\bFOR |\bFOR NO KEY )UPDATE|DELETE FROM)\b/.test(text);
   }
 }
 

@@ -59,7 +59,7 @@ test.each([
   // Something is in the way at this moment, and it is not a rule: a hold, say, that will come back.
   await database.sql.query('UPDATE events SET available = 0 WHERE id = $1', [eventId]);
   const { outcomes } = await sellLocked(elsewhere, eventId, [wanted], fence);
-  expect(outcomes).toEqual([{ kind: 'sold-out' }]);
+  expect(outcomes).toEqual([{ kind: 'sold-out', held: 0 }]);
   await database.sql.query('UPDATE events SET available = total_quota WHERE id = $1', [eventId]);
   await goOn();
   await expectConserved(elsewhere, eventId, sold);

@@ -3,13 +3,17 @@
  */
 import fc from 'fast-check';
 import { type ModelClient, play } from './clients.js';
-import { explain, type Model, type Operation, type Played, type Precedes, predict, soldOf } from './model.js';
+import { availableOf, explain, type Model, type ModelRules, type Operation, type Played, type Precedes } from './model.js';
+import { predict } from './predict.js';
 
 /** Two clients, two events, and one id that belongs to no event. */
 export const clientCount = 2;
 /** Few, so that they meet again and on both events. */
 const keys = ['a', 'b', 'c', 'd', 'e'];
+const buyers = ['ann', 'bob'];
 const quantityMax = 5;
+/** Long enough that no hold expires but by a command. */
+const holdSeconds = 3_600;
 
 /** An operation, or one that depends on the history: on the `nth` of something, counted round and round, or on what is left. */
 export type Wish =
@@ -19,31 +23,60 @@ export type Wish =
   /** The same key and body as a purchase, or another body. */
   | { readonly do: 'retry'; readonly client: number; readonly nth: number }
   | { readonly do: 'reuse'; readonly client: number; readonly nth: number }
-  | { readonly do: 'buy the rest'; readonly client: number; readonly event: number }
-  | { readonly do: 'look up again'; readonly client: number; readonly nth: number; readonly event: number };
+  | { readonly do: 'buy the rest'; readonly client: number; readonly event: number; readonly buyer?: string | undefined }
+  /** Of a purchase, mostly at its own event. */
+  | {
+      readonly do: 'of a purchase';
+      readonly what: 'look up' | 'confirm' | 'release' | 'cancel';
+      readonly client: number;
+      readonly nth: number;
+      readonly event: number | undefined;
+    }
+  /** A hold expires. */
+  | { readonly do: 'one expires'; readonly client: number; readonly nth: number }
+  /** So much time passes that all holds of the event expire. */
+  | { readonly do: 'all expire'; readonly client: number; readonly event: number };
 
 /** @returns undefined if nothing has happened yet that the wish could mean */
 function toOperation(wish: Wish, { asked, models }: Course): Operation | undefined {
   const model = models[0]!;
   const { purchases } = model;
-  if (wish.do === 'buy the rest') {
-    const left = model.events[wish.event]!.quota - soldOf(model, wish.event);
-    return { do: 'buy', client: wish.client, event: wish.event, quantity: Math.max(1, left), key: undefined };
+  switch (wish.do) {
+    case 'buy the rest': {
+      const { client, event, buyer } = wish;
+      return { do: 'buy', client, event, quantity: Math.max(1, availableOf(model, event)), key: undefined, buyer };
+    }
+    case 'of a purchase': {
+      const found = purchases[wish.nth % purchases.length];
+      return found && { do: wish.what, client: wish.client, event: wish.event ?? found.event, purchaseId: found.purchase.id };
+    }
+    case 'one expires': {
+      const holds = purchases.filter(({ purchase }) => purchase.status === 'held');
+      const found = holds[wish.nth % holds.length];
+      return found && { do: 'pass', client: wish.client, event: found.event, purchaseIds: [found.purchase.id] };
+    }
+    case 'all expire': {
+      const holds = purchases.filter(({ event, purchase }) => event === wish.event && purchase.status === 'held');
+      const purchaseIds = holds.map(({ purchase }) => purchase.id);
+      return holds.length === 0 ? undefined : { do: 'pass', client: wish.client, event: wish.event, purchaseIds };
+    }
+    case 'ask again': {
+      const found = asked[wish.nth % asked.length];
+      return found && { ...found, client: wish.client };
+    }
+    case 'retry':
+    case 'reuse': {
+      const keyed = purchases.filter((bought) => bought.key !== undefined);
+      const found = keyed[wish.nth % keyed.length];
+      if (!found) return undefined;
+      const { quantity, buyerId } = found.purchase;
+      const same = { do: 'buy', client: wish.client, event: found.event, quantity, key: found.key, buyer: buyerId ?? undefined } as const;
+      if (wish.do === 'retry') return same;
+      return wish.nth % 2 === 0 ? { ...same, quantity: quantity + 1 } : { ...same, buyer: buyerId === null ? 'ann' : undefined };
+    }
+    default:
+      return wish;
   }
-  if (wish.do === 'look up again') {
-    const found = purchases[wish.nth % purchases.length];
-    return found && { do: 'look up', client: wish.client, event: wish.event, purchaseId: found.purchase.id };
-  }
-  if (wish.do === 'ask again') {
-    const found = asked[wish.nth % asked.length];
-    return found && { ...found, client: wish.client };
-  }
-  if (wish.do !== 'retry' && wish.do !== 'reuse') return wish;
-  const keyed = purchases.filter((bought) => bought.key !== undefined);
-  const found = keyed[wish.nth % keyed.length];
-  if (!found) return undefined;
-  const { quantity } = found.purchase;
-  return { do: 'buy', client: wish.client, event: found.event, quantity: quantity + (wish.do === 'reuse' ? 1 : 0), key: found.key };
 }
 
 /** What a history is played on. */
@@ -94,7 +127,7 @@ class AtOnce implements fc.AsyncCommand<Course, Real> {
 
 function unexplained(before: Model, played: readonly Played[]): string {
   const lines = played.map(({ operation, answer }) => {
-    const given = answer.kind === 'granted' ? answer.purchase : undefined;
+    const given = answer.kind === 'granted' || answer.kind === 'settled' ? answer.purchase : undefined;
     const alone = predict(before, operation, given).answer;
     return `${JSON.stringify(operation)}\n    was answered ${JSON.stringify(answer)}\n    alone, it would be ${JSON.stringify(alone)}`;
   });
@@ -108,24 +141,46 @@ const quantity = fc.integer({ min: 1, max: quantityMax });
 const key = fc.constantFrom(...keys);
 const nth = fc.nat({ max: 50 });
 
-const keyless = fc.record({ do: fc.constant('buy' as const), client, event, quantity, key: fc.constant(undefined) });
-const keyed = fc.record({ do: fc.constant('buy' as const), client, event, quantity, key });
+const buyer = fc.option(fc.constantFrom(...buyers), { nil: undefined });
+const keyless = fc.record({ do: fc.constant('buy' as const), client, event, quantity, key: fc.constant(undefined), buyer });
+const keyed = fc.record({ do: fc.constant('buy' as const), client, event, quantity, key, buyer });
 const again = fc.record({ do: fc.constant('ask again' as const), client, nth });
 const retry = fc.record({ do: fc.constant('retry' as const), client, nth });
 const reuse = fc.record({ do: fc.constant('reuse' as const), client, nth });
-const rest = fc.record({ do: fc.constant('buy the rest' as const), client, event });
-const lookUp = fc.record({ do: fc.constant('look up again' as const), client, nth, event });
-const read = fc.record({ do: fc.constant('read' as const), client, event });
-const limit = fc.record({ do: fc.constant('limit' as const), client, event, limit: quantity });
+const rest = fc.record({ do: fc.constant('buy the rest' as const), client, event, buyer });
+/** At an event that need not be that of the purchase, one time in eight. */
+const elsewhere = fc.oneof({ weight: 7, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: event });
+const ofPurchase = <W extends 'look up' | 'confirm' | 'release' | 'cancel'>(...what: W[]) =>
+  fc.record({ do: fc.constant('of a purchase' as const), what: fc.constantFrom(...what), client, nth, event: elsewhere });
+const lookUp = ofPurchase('look up');
+const act = ofPurchase('confirm', 'confirm', 'release', 'cancel');
+const read = fc.record({ do: fc.constantFrom('read' as const, 'books' as const), client, event });
+const sweep = fc.record({ do: fc.constant('sweep' as const), client, event });
+const expiry = fc.record({ do: fc.constant('one expires' as const), client, nth });
+const expiries = fc.record({ do: fc.constant('all expire' as const), client, event });
+const someRules: fc.Arbitrary<Partial<ModelRules>> = fc.oneof(
+  fc.record({ limit: quantity }),
+  fc.record({ perBuyer: fc.option(fc.integer({ min: 1, max: 2 * quantityMax })) }),
+  fc.record({ holdSeconds: fc.constantFrom(null, holdSeconds, holdSeconds) }),
+  fc.record({ window: fc.constantFrom('none', 'open', 'open', 'opens later', 'is over') }),
+);
+const change = fc.record({ do: fc.constant('change' as const), client, event, change: someRules });
 
-const alone: fc.Arbitrary<Wish>[] = [keyless, keyed, rest, again, retry, reuse, lookUp, read, limit, limit];
+const alone: fc.Arbitrary<Wish>[] = [keyless, keyed, rest, again, retry, reuse, lookUp, act, act, act, read, change, change, expiry, sweep];
 /** A page that several people refresh, each through their own replica. */
 const readers = event.map((one): Wish[] => Array.from({ length: clientCount }, (_, to) => ({ do: 'read', client: to, event: one })));
 /** One purchase with one key, sent again and again before it was answered, through either client. */
 const duplicates = fc
   .tuple(keyed, fc.array(client, { minLength: 2, maxLength: 6 }))
   .map(([bought, clients]): Wish[] => clients.map((to) => ({ ...bought, client: to })));
-const buyers = fc.array(fc.oneof(keyless, keyed, rest, again, retry, reuse), { minLength: 2, maxLength: 7 });
+/** What becomes of one purchase, when it is confirmed, given back and expires at once. */
+const race = fc
+  .tuple(nth, fc.array(fc.tuple(fc.oneof(act, act, lookUp), client), { minLength: 2, maxLength: 5 }), fc.boolean())
+  .map(([which, wishes, expires]): Wish[] => [
+    ...wishes.map(([wish, to]) => ({ ...wish, client: to, nth: which, event: undefined })),
+    ...(expires ? [{ do: 'one expires' as const, client: 0, nth: which }] : []),
+  ]);
+const several = fc.array(fc.oneof(keyless, keyed, rest, again, retry, reuse, act), { minLength: 2, maxLength: 7 });
 const everybody = fc.array(fc.oneof(keyless, ...alone), { minLength: 2, maxLength: 7 });
 
 /** Who comes at once: nobody, so that every command is one operation; buyers; or everybody, the admin and readers too. */
@@ -134,13 +189,18 @@ export type Crowd = 'nobody' | 'buyers' | 'everybody';
 export function commands(crowd: Crowd) {
   const crowds: Record<Crowd, fc.Arbitrary<readonly Wish[]>[]> = {
     nobody: [],
-    buyers: [duplicates, buyers],
-    everybody: [duplicates, buyers, everybody],
+    buyers: [duplicates, several],
+    everybody: [duplicates, several, race, race, everybody, everybody],
   };
-  const single = alone.map((wish) => wish.map((one): readonly Wish[] => [one]));
-  const all = [...single, readers, readers, ...crowds[crowd]].map((wishes) => wishes.map((some) => new AtOnce(some)));
-  return fc.commands(all, { maxCommands: 24, size: 'max' });
+  const single = [...alone, expiries].map((wish: fc.Arbitrary<Wish>) => wish.map((one): readonly Wish[] => [one]));
+  const all = [...single, readers, ...crowds[crowd]].map((wishes) => wishes.map((some) => new AtOnce(some)));
+  return fc.commands(all, { maxCommands: 30, size: 'max' });
 }
 
-/** The quotas of the events: small, so that most histories come to the end of the sale and go on after it. */
-export const quotas = fc.tuple(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 16 }));
+/** Small quotas, so that most histories come to the end of the sale and go on after it. Half of the events sell holds at first. */
+const eventOnSale = fc.record({
+  quota: fc.integer({ min: 1, max: 16 }),
+  holdSeconds: fc.constantFrom(null, holdSeconds),
+  perBuyer: fc.constantFrom(null, null, 4, 7),
+});
+export const eventsOnSale = fc.tuple(eventOnSale, eventOnSale);

@@ -16,9 +16,9 @@ import { patientLimits } from '../support/pool.js';
 import { patientSettings, type Replica } from '../support/replica.js';
 import { expectConserved, batchedSale, newEvent, type AnySale } from '../support/sales.js';
 import { brokenClients } from './brokenClients.js';
-import { commands, type Course, type Crowd, quotas, type Real } from './commands.js';
+import { commands, type Course, type Crowd, eventsOnSale, type Real } from './commands.js';
 import { type ModelClient, firstComeFirstServed, httpClient, saleClient } from './clients.js';
-import { type Model, soldOf } from './model.js';
+import { heldOf, type Model, type ModelEvent, shown, soldOf } from './model.js';
 
 const seed = Number(process.env['MODEL_SEED'] ?? randomInt(2 ** 31));
 
@@ -41,20 +41,30 @@ beforeAll(async () => {
 
 const saleClients = () => [saleClient(pools[0], sales[0]), saleClient(pools[1], sales[1])];
 
-async function newModel([first, second]: readonly number[]): Promise<Model> {
-  const limit = 4;
-  const events = await Promise.all([first!, second!].map(async (quota) => ({ id: await newEvent(pools[0], quota, limit), quota })));
-  const never = { id: uuidv7(), quota: 0, limit, exists: false };
-  return { events: [...events.map((event) => ({ ...event, limit, exists: true })), never], purchases: [] };
+type OnSale = Pick<ModelEvent, 'quota' | 'holdSeconds' | 'perBuyer'>;
+
+async function newModel(onSale: readonly OnSale[]): Promise<Model> {
+  const rules = { limit: 4, window: 'none', exists: true } as const;
+  const events = await Promise.all(
+    onSale.map(async (event): Promise<ModelEvent> => {
+      const { quota, holdSeconds, perBuyer } = event;
+      const id = await newEvent(pools[0], quota, rules.limit, { holdSeconds, maxPerBuyer: perBuyer });
+      return { ...rules, ...event, id };
+    }),
+  );
+  const never: ModelEvent = { ...rules, id: uuidv7(), quota: 0, perBuyer: null, holdSeconds: null, exists: false };
+  return { events: [...events, never], purchases: [] };
 }
 
 /** The books of every event, and that each purchase can be looked up as it was answered. */
 async function expectKept(model: Model, clients: readonly ModelClient[]): Promise<void> {
-  for (const [index, event] of model.events.entries()) if (event.exists) await expectConserved(pools[0], event.id, soldOf(model, index));
+  for (const [index, { exists, id }] of model.events.entries()) {
+    if (exists) await expectConserved(pools[0], id, soldOf(model, index), heldOf(model, index));
+  }
   const looked = await Promise.all(
     clients.flatMap((client) => model.purchases.map(({ purchase }) => client.lookUp(purchase.eventId, purchase.id))),
   );
-  expect(looked).toEqual(clients.flatMap(() => model.purchases.map(({ purchase }) => ({ kind: 'purchase', purchase }))));
+  expect(looked).toEqual(clients.flatMap(() => model.purchases.map(({ purchase }) => ({ kind: 'purchase', purchase: shown(purchase) }))));
 }
 
 interface Play {
@@ -71,8 +81,8 @@ interface Play {
 async function playHistories({ runs, crowd, open, precedes = () => false, endOnFailure = false }: Play) {
   const answers = new Set<string>();
   const onAnswer: Real['onAnswer'] = ({ answer }) => answers.add(answer.kind === 'granted' && answer.replayed ? 'replayed' : answer.kind);
-  const property = fc.asyncProperty(quotas, commands(crowd), async (quotaOf, history) => {
-    const course: Course = { models: [await newModel(quotaOf)], asked: [] };
+  const property = fc.asyncProperty(eventsOnSale, commands(crowd), async (onSale, history) => {
+    const course: Course = { models: [await newModel(onSale)], asked: [] };
     const real = { clients: open(), precedes, onAnswer };
     await fc.asyncModelRun(() => ({ model: course, real }), history);
     await expectKept(course.models[0]!, real.clients);
@@ -104,25 +114,37 @@ describe(`histories of seed ${String(seed)}`, () => {
   });
 
   test('two sales over one database answer as the model does, first come first served', async () => {
-    const answers = await expectExplained({ runs: 120, crowd: 'everybody', open: saleClients, precedes: firstComeFirstServed });
+    const answers = await expectExplained({ runs: 80, crowd: 'everybody', open: saleClients, precedes: firstComeFirstServed });
     // Histories that never come to the end of a sale, say, would prove little.
     expect(answers).toEqual([
+      'books',
+      'buyer-limit-exceeded',
+      'buyer-required',
       'event',
       'event-not-found',
       'granted',
+      'hold-expired',
+      'hold-released',
       'idempotency-key-reused',
       'insufficient-availability',
       'limit above quota',
+      'passed',
       'purchase',
+      'purchase-cancelled',
+      'purchase-confirmed',
       'purchase-limit-exceeded',
       'purchase-not-found',
       'replayed',
+      'sale-ended',
+      'sale-not-started',
+      'settled',
       'sold-out',
+      'swept',
     ]);
   });
 
   test('two replicas answer over HTTP as the model does', async () => {
-    await expectExplained({ runs: 25, crowd: 'everybody', open: () => replicas.map(({ address }) => httpClient(address)) });
+    await expectExplained({ runs: 25, crowd: 'everybody', open: () => replicas.map(({ address }) => httpClient(address, pools[0])) });
   });
 
   test('a plain sale at each replica, without a lock, does well until buyers come at once, and is then caught', async () => {

@@ -1,25 +1,48 @@
 /**
  * The model: what a server that serves one caller after the other, and forgets nothing, would answer. Pure and without
- * a database. Of operations that ran at once it asks only that some order of them explains all the answers.
+ * a database. Time is virtual: holds expire when a history says so. Of operations that ran at once it asks only that some order of
+ * them explains all the answers.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ReadOutcome } from '../../src/sale/availability.js';
-import type { Outcome, Purchase } from '../../src/sale/types.js';
+import type { Outcome, Phase, Purchase } from '../../src/sale/types.js';
+import { predict } from './predict.js';
+
+/** Sale windows whose phase no clock can change while the tests run. */
+export const windows = {
+  none: { phase: 'open', saleStartsAt: null, saleEndsAt: null },
+  open: { phase: 'open', saleStartsAt: new Date('2000-01-01'), saleEndsAt: new Date('2900-01-01') },
+  'opens later': { phase: 'scheduled', saleStartsAt: new Date('2900-01-01'), saleEndsAt: null },
+  'is over': { phase: 'ended', saleStartsAt: null, saleEndsAt: new Date('2000-01-01') },
+} as const satisfies Record<string, { readonly phase: Phase; readonly saleStartsAt: Date | null; readonly saleEndsAt: Date | null }>;
+
+export interface ModelRules {
+  readonly limit: number;
+  readonly window: keyof typeof windows;
+  readonly perBuyer: number | null;
+  readonly holdSeconds: number | null;
+}
 
 /** Events are named by their place in the model, so that a history says the same whatever their ids are. */
 export type Operation = { readonly client: number; readonly event: number } & (
-  | { readonly do: 'buy'; readonly quantity: number; readonly key: string | undefined }
-  | { readonly do: 'read' }
-  | { readonly do: 'look up'; readonly purchaseId: string }
-  | { readonly do: 'limit'; readonly limit: number }
+  | { readonly do: 'buy'; readonly quantity: number; readonly key: string | undefined; readonly buyer?: string | undefined }
+  | { readonly do: 'read' | 'books' | 'sweep' }
+  | { readonly do: 'look up' | 'confirm' | 'release' | 'cancel'; readonly purchaseId: string }
+  /** Time passes until these holds have expired. More than one of them only if nothing else happens at once. */
+  | { readonly do: 'pass'; readonly purchaseIds: readonly string[] }
+  | { readonly do: 'change'; readonly change: Partial<ModelRules> }
 );
 
 export type Answer =
-  | Outcome
+  | Exclude<Outcome, { kind: 'sale-not-started' }>
   | Exclude<ReadOutcome, { kind: 'found' }>
-  | { readonly kind: 'event'; readonly available: number; readonly limit: number }
+  /** Without the seconds that are left, which only a clock knows. */
+  | { readonly kind: 'sale-not-started'; readonly saleStartsAt: Date }
+  | ({ readonly kind: 'event'; readonly available: number; readonly status: string } & ModelRules)
+  /** As the admin sees an event. */
+  | { readonly kind: 'books'; readonly available: number; readonly held: number; readonly sold: number }
   | { readonly kind: 'purchase'; readonly purchase: Purchase }
-  | { readonly kind: 'limit above quota' }
+  | { readonly kind: 'limit above quota' | 'passed' | 'swept' }
   /** Never right: no history here breaks a machine. */
   | { readonly kind: 'fault'; readonly error: string };
 
@@ -35,10 +58,9 @@ export interface ModelPurchase {
   readonly key: string | undefined;
 }
 
-export interface ModelEvent {
+export interface ModelEvent extends ModelRules {
   readonly id: string;
   readonly quota: number;
-  readonly limit: number;
   /** False: its id was never given to an event. */
   readonly exists: boolean;
 }
@@ -48,80 +70,35 @@ export interface Model {
   readonly purchases: readonly ModelPurchase[];
 }
 
-export function soldOf(model: Model, event: number): number {
-  return model.purchases.reduce((sum, bought) => sum + (bought.event === event ? bought.purchase.quantity : 0), 0);
+function sumOf(model: Model, event: number, status: Purchase['status']): number {
+  return model.purchases.reduce(
+    (sum, each) => sum + (each.event === event && each.purchase.status === status ? each.purchase.quantity : 0),
+    0,
+  );
 }
 
-interface Prediction {
-  readonly answer: Answer;
-  readonly next: Model;
+export const soldOf = (model: Model, event: number): number => sumOf(model, event, 'confirmed');
+export const heldOf = (model: Model, event: number): number => sumOf(model, event, 'held');
+export const availableOf = (model: Model, event: number): number =>
+  model.events[event]!.quota - soldOf(model, event) - heldOf(model, event);
+
+/** The purchase as callers see it: when a hold would have expired is of no interest any more once it was confirmed or given back. */
+export function shown(purchase: Purchase): Purchase {
+  return purchase.status === 'held' || purchase.status === 'expired' ? purchase : { ...purchase, expiresAt: null };
 }
 
-/** @param given the purchase that the answer names, if any: of a new one, the model cannot know ids and time */
-export function predict(model: Model, operation: Operation, given?: Purchase): Prediction {
-  const stays = (answer: Answer): Prediction => ({ answer, next: model });
-  const event = model.events[operation.event]!;
-  const shown = ({ limit }: ModelEvent): Answer => ({ kind: 'event', available: event.quota - soldOf(model, operation.event), limit });
-  switch (operation.do) {
-    case 'look up': {
-      const found = model.purchases.find((bought) => bought.event === operation.event && bought.purchase.id === operation.purchaseId);
-      return stays(found ? { kind: 'purchase', purchase: found.purchase } : { kind: 'purchase-not-found' });
-    }
-    case 'read':
-      return stays(event.exists ? shown(event) : { kind: 'event-not-found' });
-    case 'limit': {
-      if (!event.exists) return stays({ kind: 'event-not-found' });
-      if (operation.limit > event.quota) return stays({ kind: 'limit above quota' });
-      const changed = { ...event, limit: operation.limit };
-      return { answer: shown(changed), next: { ...model, events: model.events.with(operation.event, changed) } };
-    }
-    case 'buy':
-      return predictPurchase(model, event, operation, given);
-  }
-}
-
-function predictPurchase(model: Model, event: ModelEvent, operation: Operation & { do: 'buy' }, given?: Purchase): Prediction {
-  const stays = (answer: Answer): Prediction => ({ answer, next: model });
-  const { event: index, quantity, key } = operation;
-  if (!event.exists) return stays({ kind: 'event-not-found' });
-  const earlier = key === undefined ? undefined : model.purchases.find((bought) => bought.event === index && bought.key === key);
-  if (earlier && earlier.purchase.quantity !== quantity) return stays({ kind: 'idempotency-key-reused' });
-  if (earlier) return stays({ kind: 'granted', purchase: earlier.purchase, replayed: true });
-  if (quantity > event.limit) return stays({ kind: 'purchase-limit-exceeded', maxPurchaseLimit: event.limit });
-  const available = event.quota - soldOf(model, index);
-  if (available === 0) return stays({ kind: 'sold-out', held: 0 });
-  if (quantity > available) return stays({ kind: 'insufficient-availability', available, held: 0 });
-  const purchase = named(model, event, quantity, given);
-  const next = { ...model, purchases: [...model.purchases, { event: index, purchase, key }] };
-  return { answer: { kind: 'granted', purchase, replayed: false }, next };
-}
-
-/** A new purchase with the ids and the time that it was given, if they are such as a new purchase may have. */
-function named(model: Model, event: ModelEvent, quantity: number, given?: Purchase): Purchase {
-  const unnamed = {
-    id: 'a new id',
-    eventId: event.id,
-    quantity,
-    status: 'confirmed' as const,
-    buyerId: null,
-    reference: null,
-    createdAt: new Date(0),
-    expiresAt: null,
-    ticketIds: [`${String(quantity)} new ids, sorted`],
-  };
-  if (!given) return unnamed;
-  const { id, createdAt, ticketIds } = given;
-  const known = new Set(model.purchases.flatMap((bought) => [bought.purchase.id, ...bought.purchase.ticketIds]));
-  const isNew = new Set([id, ...ticketIds]).size === quantity + 1 && ![id, ...ticketIds].some((one) => known.has(one));
-  const isSorted = isDeepStrictEqual([...ticketIds].sort(), ticketIds);
-  return isNew && isSorted && ticketIds.length === quantity ? { ...unnamed, id, createdAt, ticketIds } : unnamed;
-}
-
-/** @returns the model after an operation that was answered so; undefined if this cannot be the answer */
-export function step(model: Model, { operation, answer }: Played): Model | undefined {
-  const given = answer.kind === 'granted' ? answer.purchase : undefined;
+/**
+ * @param timePasses whether time passes at once with it. Then the answer of a shortage may leave out of `held` what expired after the
+ *   tickets were counted: a hold that is neither available nor held
+ * @returns the model after an operation that was answered so; undefined if this cannot be the answer
+ */
+export function step(model: Model, { operation, answer }: Played, timePasses = false): Model | undefined {
+  const given = answer.kind === 'granted' || answer.kind === 'settled' ? answer.purchase : undefined;
   const predicted = predict(model, operation, given);
-  return isDeepStrictEqual(predicted.answer, answer) ? predicted.next : undefined;
+  if (isDeepStrictEqual(predicted.answer, answer)) return predicted.next;
+  if (!timePasses || !('held' in answer) || !('held' in predicted.answer) || answer.kind === 'books') return undefined;
+  const { held } = predicted.answer;
+  return answer.held < held && isDeepStrictEqual(predicted.answer, { ...answer, held }) ? predicted.next : undefined;
 }
 
 /** Must the first be served before the second? Given in the order in which they were sent. */
@@ -138,8 +115,7 @@ interface Course {
  * Looks for the orders in which the model gives every operation the answer that it was given. Several may end differently:
  * of two limits that were set at once, either may be the one that stays, until an answer tells.
  *
- * Breadth first, over the sets of operations that may have been served, not over the orders: what a set has sold does not
- * depend on its order, because each answer says what it sold.
+ * Breadth first, over the sets of operations that may have been served and the models they led to, not over the orders.
  *
  * @param models what may be before
  * @param played what ran at once, in the order in which it was sent
@@ -159,10 +135,14 @@ function serve({ served, model }: Course, played: readonly Played[], index: numb
   const next = played[index]!;
   const waitsFor = (earlier: Played, which: number) => which < index && !isServed(which) && precedes(earlier.operation, next.operation);
   if (isServed(index) || played.some(waitsFor)) return undefined;
-  const after = step(model, next);
+  const timePasses = played.some(({ operation }) => operation.do === 'pass');
+  const after = step(model, next, timePasses);
   return after && { served: served | (1 << index), model: after };
 }
 
+/** Two courses of one name differ in nothing that a later answer depends on. Purchases may have been made in another order. */
 function nameOf({ served, model }: Course): string {
-  return [served, ...model.events.map((event) => event.limit)].join();
+  const rules = model.events.map(({ limit, window, perBuyer, holdSeconds }) => [limit, window, perBuyer, holdSeconds].join());
+  const statuses = model.purchases.map(({ purchase: { id, status } }) => `${id} ${status}`).sort();
+  return [served, ...rules, ...statuses].join(';');
 }

@@ -5,14 +5,14 @@ import { ConfigError, readConfig } from '../../src/config.js';
 const complete = { DATABASE_URL: 'postgresql://localhost/onsale', ADMIN_TOKEN: 'sixteen-visible-characters' };
 
 test('nothing set is a valid configuration, and empty strings are nothing', () => {
-  expect(readConfig({})).toMatchObject({ PORT: 3000, SALE_CONNECTIONS_MAX: 6 });
+  expect(readConfig({})).toMatchObject({ PORT: 3000, SALE_CONNECTIONS_MAX: 8 });
   expect(readConfig({ PORT: '', DATABASE_URL: '', ADMIN_TOKEN: '' })).toEqual(readConfig({}));
 });
 
 test.each([
   [{ PORT: 'web' }, 'PORT must be a whole number.'],
   [{ PORT: '70000' }, 'PORT must be at most 65535.'],
-  [{ SALE_CONNECTIONS_MAX: '0' }, 'SALE_CONNECTIONS_MAX must be at least 4.'],
+  [{ SALE_CONNECTIONS_MAX: '0' }, 'SALE_CONNECTIONS_MAX must be at least 6.'],
   [{ DATABASE_URL: 'mysql://localhost/x', ADMIN_TOKEN: complete.ADMIN_TOKEN }, 'DATABASE_URL must start with postgresql://.'],
   [
     { ...complete, DATABASE_URL: 'postgresql://u:p@localhost:99999/x' },

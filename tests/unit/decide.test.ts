@@ -5,42 +5,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { decide, type Decision } from '../../src/sale/decide.js';
-import type { EventState, ExistingPurchase, PurchaseRequest } from '../../src/sale/types.js';
-import { noRules } from '../support/sales.js';
-
-let made = 0;
-const ask = (quantity: number, key?: string, fingerprint = `{"quantity":${String(quantity)}}`): PurchaseRequest => ({
-  kind: 'buy',
-  buyerId: null,
-  reference: null,
-  asBuyer: undefined,
-  purchaseId: `purchase-${String((made += 1))}`,
-  quantity,
-  idempotency: key === undefined ? null : { key, fingerprint },
-});
-const bought = (request: PurchaseRequest): ExistingPurchase => ({
-  purchase: {
-    id: request.purchaseId,
-    eventId: 'event',
-    quantity: request.quantity,
-    status: 'confirmed',
-    buyerId: request.buyerId,
-    reference: null,
-    createdAt: new Date(0),
-    expiresAt: null,
-    ticketIds: [],
-  },
-  idempotency: request.idempotency,
-});
-const kinds = (decisions: readonly Decision[]) => decisions.map((decision) => decision.kind);
-const event = (available: number, maxPurchaseLimit = 10): EventState => ({
-  available,
-  held: 0,
-  phase: 'open',
-  startsInSeconds: null,
-  rules: { ...noRules, revision: 1, maxPurchaseLimit },
-  buyerTotals: new Map(),
-});
+import type { PurchaseRequest } from '../../src/sale/types.js';
+import { ask, bought, event, kinds } from './deciding.js';
 
 describe('what is available', () => {
   test('is given in order of arrival until it is gone', () => {
@@ -54,14 +20,14 @@ describe('what is available', () => {
 
   test('is not touched by a request over the limit, which is refused for the limit even when nothing is left', () => {
     const refusal = { kind: 'purchase-limit-exceeded', maxPurchaseLimit: 4 };
-    expect(decide(event(4, 4), [], [ask(5), ask(4), ask(5)])).toEqual([refusal, { kind: 'grant' }, refusal]);
+    expect(decide(event(4, { maxPurchaseLimit: 4 }), [], [ask(5), ask(4), ask(5)])).toEqual([refusal, { kind: 'grant' }, refusal]);
   });
 });
 
 describe('a key', () => {
   test('gives its purchase again after the event has sold out and its limit was lowered', () => {
     const first = ask(4, 'key');
-    const decisions = decide(event(0, 1), [bought(first)], [ask(4, 'key')]);
+    const decisions = decide(event(0, { maxPurchaseLimit: 1 }), [bought(first)], [ask(4, 'key')]);
     expect(decisions).toEqual([{ kind: 'recall', purchase: bought(first).purchase, own: false }]);
   });
 
@@ -115,7 +81,7 @@ test('never grants more than is available, and refuses nobody for whom there was
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 1, max: 6 }), requests, (available, limit, asked) => {
       const batch = asked.map(({ quantity, key }) => ask(quantity, key));
-      const decisions = decide(event(available, limit), [], batch);
+      const decisions = decide(event(available, { maxPurchaseLimit: limit }), [], batch);
       const leftBefore = replayGrants(available, batch, decisions);
       batch.forEach(({ quantity }, index) => {
         const left = leftBefore[index]!;
