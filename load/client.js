@@ -2,13 +2,15 @@
  * The client of the load scripts: settings from the environment, an event of their own, purchases, and the audit that ends
  * every run. Written in the JavaScript that k6 0.47 reads as well as today's (no `?.`, `??` or object spread).
  */
-import { check, fail } from 'k6';
+import { check, fail, sleep } from 'k6';
 import http from 'k6/http';
 
 const base = __ENV.BASE_URL || 'http://127.0.0.1:3000';
 /** Where the probes of a replica are: its OPERATIONS_PORT, if it has one. */
 const operations = __ENV.OPERATIONS_URL || base;
 const token = __ENV.ADMIN_TOKEN || '';
+/** Who takes the payment, and confirms. */
+const sellerToken = __ENV.SELLER_TOKEN || token;
 
 /** @param {string} name @param {number} fallback */
 export function setting(name, fallback) {
@@ -32,12 +34,16 @@ function asAdmin() {
 /**
  * Makes the event of this run; for `setup`.
  *
- * @param {{ totalQuota: number, maxPurchaseLimit: number }} event
+ * @param {{ totalQuota: number, maxPurchaseLimit: number, saleStartsAt?: Date, holdSeconds?: number }} event
  * @returns {string} its id
  */
 export function makeEvent(event) {
   if (token === '') fail('set ADMIN_TOKEN (npm start prints it), and BASE_URL if it is not ' + base);
-  const body = { name: 'k6', total_quota: event.totalQuota, max_purchase_limit: event.maxPurchaseLimit };
+  const body = Object.assign(
+    { name: 'k6', total_quota: event.totalQuota, max_purchase_limit: event.maxPurchaseLimit },
+    event.saleStartsAt && { sale_starts_at: event.saleStartsAt.toISOString() },
+    event.holdSeconds && { hold_seconds: event.holdSeconds },
+  );
   const answer = http.post(base + '/admin/events', JSON.stringify(body), asAdmin());
   if (answer.status !== 201) fail('no event was made: ' + answer.status + ' ' + answer.body);
   return String(answer.json('id'));
@@ -45,7 +51,8 @@ export function makeEvent(event) {
 
 /** A key that no other purchase of any run has. */
 export function newKey() {
-  return 'k6-' + Date.now().toString(36) + '-' + __VU + '-' + __ITER + '-' + Math.random().toString(36).slice(2);
+  const iteration = typeof __ITER === 'undefined' ? 'none' : __ITER; // in setup and teardown
+  return 'k6-' + Date.now().toString(36) + '-' + __VU + '-' + iteration + '-' + Math.random().toString(36).slice(2);
 }
 
 /**
@@ -77,6 +84,30 @@ export function buy(eventId, quantity, key, timeout) {
   return http.post(request.url, request.body, request.params);
 }
 
+/** Confirms a hold, as the seller. @param {string} eventId @param {string} purchaseId */
+export function confirm(eventId, purchaseId) {
+  const params = { headers: { Authorization: 'Bearer ' + sellerToken }, tags: { name: 'confirm' } };
+  return http.post(base + '/events/' + eventId + '/purchases/' + purchaseId + '/confirm', null, params);
+}
+
+/** The seconds after which the answer says to ask again; 0 if it does not. @param {import('k6/http').Response} answer */
+export function retryAfter(answer) {
+  return Number(answer.headers['Retry-After'] || 0);
+}
+
+/**
+ * Sends a request again for as long as the answer is 503, after the time that it says.
+ *
+ * @param {() => import('k6/http').RefinedResponse<'text'>} send
+ */
+export function patiently(send) {
+  for (;;) {
+    const answer = send();
+    if (answer.status !== 503 || retryAfter(answer) === 0) return answer;
+    sleep(retryAfter(answer));
+  }
+}
+
 /** The liveness probe. */
 export function isAlive() {
   return http.get(operations + '/healthz', { tags: { name: 'alive' } });
@@ -97,6 +128,7 @@ export function readAvailability(eventId) {
  * @typedef {object} Books
  * @property {number} total_quota
  * @property {number} available_quantity
+ * @property {number} held_quantity
  * @property {number} sold_quantity
  * @property {number} tickets_issued
  * @property {boolean} consistent

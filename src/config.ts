@@ -64,7 +64,7 @@ const environment = z.object({
   ADMIN_CONNECTIONS_MAX: count(2, 100),
   /**
    * Downloads of tickets at the same time; any further one is refused. Each keeps a connection, and on the server a temporary file of
-   * about 150 MB for each million of tickets, until its client has read everything.
+   * about 130 MB for each million of tickets, until its client has read everything.
    */
   EXPORT_CONNECTIONS_MAX: count(1, 10),
 
@@ -103,7 +103,7 @@ const environment = z.object({
   DOCS_IN_PROGRESS_MAX: count(20, 10_000),
 
   // --- tokens of buyers -------------------------------------------------------------------------------------------
-  /** Verified tokens that are remembered, 12 MB of them. More buyers than this at once have their tokens verified more often. */
+  /** Verified tokens that are remembered; these take 11 MB. More buyers than this at once have their tokens verified more often. */
   BUYER_TOKENS_CACHED_MAX: count(50_000, 1_000_000),
   /**
    * A token is verified again after this time. A key that the issuer has removed works for this time, one and a half times

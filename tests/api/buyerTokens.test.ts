@@ -183,7 +183,7 @@ test('a rotated key is accepted with its first token, and tokens of the key befo
   expect(outcomeOf(await buy(eventId, await sign(stranger, claimsOf('ann'))))).toBe('401 unauthorized');
 });
 
-test('while no keys can be fetched, buyers are told to come again and the seller sells', async () => {
+test('while no keys can be fetched, buyers are asked to come again and the seller sells', async () => {
   const down = await openEndpoint();
   await down.close();
   const { address } = await database.startReplica({ ...settings, BUYER_JWKS_URL: down.url });

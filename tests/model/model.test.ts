@@ -106,7 +106,7 @@ test('a hold that expires while it is confirmed is either confirmed for good or 
   expect(explain(explain([holding], [confirmed]), [passes, confirmed])).toHaveLength(1);
 });
 
-test('a hold is given back once, and whoever comes later is told how it ended', () => {
+test('a hold is given back once, and later requests are answered with how it ended', () => {
   const released = act('release', settled('released'));
   const cancelled = act('cancel', settled('cancelled'));
   expect(explain([holding], [released, released])).toHaveLength(1);

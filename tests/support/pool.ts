@@ -2,7 +2,7 @@ import { type ConnectionGroup, openPool, type Pool, type PoolLimits } from '../.
 
 /** Of the default configuration. */
 export const defaultLimits: PoolLimits = {
-  connectionsMax: 6,
+  connectionsMax: 8,
   connectTimeoutMs: 1_500,
   lockTimeoutMs: 1_000,
   statementTimeoutMs: 2_000,

@@ -160,6 +160,15 @@ test('no forged token is accepted, and none counts as a fault of the issuer', as
   expect(faults).toEqual([]);
 });
 
+test('a token that names no key is accepted while one key of the issuer fits it', async () => {
+  const token = await new SignJWT(claimsOf('a')).setProtectedHeader({ alg: 'ES256' }).sign(keys.ES256.privateKey);
+  expect(await verifier()(token)).toBe('a');
+  const another = await newKey('another');
+  const find = createLocalJWKSet({ keys: [keys.ES256.jwk, another.jwk] });
+  expect((await refusal(verifier({ find })(token))).code).toBe('unauthorized');
+  expect(await verifier({ find })(await es256(claimsOf('a')))).toBe('a');
+});
+
 test('a token is refused for its length before any work is done', async () => {
   const atLimit = await es256(claimsOf('a', { filler: 'x'.repeat(2_850) }));
   const verify = verifier();

@@ -135,9 +135,10 @@ describe('a purchase of another buyer', () => {
     expect(kinds(decide(event(9), [ofAnn], [ask(2, 'key', { buyerId: 'ann', asBuyer: 'ann' })]))).toEqual(['recall']);
   });
 
-  test('is not one that names nobody: it belongs to whoever knows its id or key', () => {
+  test('is also one that names nobody: it belongs to the seller', () => {
     const replay = ask(2, 'another key', { buyerId: 'bob', asBuyer: 'bob' });
-    expect(kinds(decide(event(9), [ofNobody], [replay, release(ofNobody, 'bob')]))).toEqual(['recall', 'give back']);
+    expect(kinds(decide(event(9), [ofNobody], [replay, release(ofNobody, 'bob')]))).toEqual(['purchase-not-found', 'purchase-not-found']);
+    expect(kinds(decide(event(9), [ofNobody], [release(ofNobody)]))).toEqual(['give back']);
   });
 
   test('is hidden also while it is only granted in the same batch', () => {

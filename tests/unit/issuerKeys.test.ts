@@ -73,7 +73,7 @@ test.each(broken)('an endpoint that answers %s costs no known key, until the key
   expect(endpoint.requests).toBe(requests + 1);
 });
 
-test('without keys nothing is judged: it is asked again at most once per cooldown, and is told when', async () => {
+test('without keys nothing is judged: it is asked again at most once per cooldown, and the answer says when', async () => {
   endpoint.answer((response) => response.writeHead(503).end());
   const keys = open();
   expect(await Promise.all([judge(keys, a!), judge(keys, a!), judge(keys, b!)])).toEqual(['unavailable', 'unavailable', 'unavailable']);

@@ -1,6 +1,6 @@
 /** CSV as RFC 4180 has it. */
 
-/** @param fields null: an empty field; an empty text is quoted, so that the two can be told apart */
+/** @param fields null: an empty field; an empty text is quoted, so that the two can be distinguished */
 export function csvLine(fields: readonly (string | null)[]): string {
   return `${fields.map((field) => (field === null ? '' : quoted(field))).join(',')}\r\n`;
 }

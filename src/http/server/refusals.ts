@@ -16,7 +16,7 @@ const waitingMax = 20_000;
 export class Refusals {
   readonly #perSecondMax: number;
   /** In order of arrival. */
-  readonly #waiting = new Map<ServerResponse, () => void>();
+  readonly #waiting = new Map<ServerResponse, { readonly send: () => void; readonly tokens: number }>();
   #timer: NodeJS.Timeout | undefined;
   #tickedAtMs = -Infinity;
   #tokens = 0;
@@ -29,14 +29,18 @@ export class Refusals {
     return this.#waiting.size;
   }
 
-  /** Calls `send`, which answers `res`, when its turn comes, unless `forget` is called first. */
-  enqueue(res: ServerResponse, send: () => void): void {
+  /**
+   * Calls `send`, which answers `res`, when its turn comes, unless `forget` is called first.
+   *
+   * @param tokens that it takes from the bucket, if the request has cost more than a refusal usually does
+   */
+  enqueue(res: ServerResponse, send: () => void, tokens = 1): void {
     if (res.req.socket.destroyed) return;
     if (this.#waiting.size >= waitingMax) {
       res.req.socket.destroy();
       return;
     }
-    this.#waiting.set(res, send);
+    this.#waiting.set(res, { send, tokens });
     this.#timer ??= setInterval(() => {
       this.#tick();
     }, tickEveryMs);
@@ -53,13 +57,13 @@ export class Refusals {
     this.#tokens = Math.min(this.#tokens + earned, this.#perSecondMax * burstSeconds);
     this.#tickedAtMs = nowMs;
     let sent = 0;
-    for (const [res, send] of this.#waiting) {
-      if (sent >= Math.min(this.#tokens, sentPerTurnMax)) break;
+    for (const [res, { send, tokens }] of this.#waiting) {
+      if (this.#tokens <= 0 || sent >= sentPerTurnMax) break;
       sent += 1;
+      this.#tokens -= tokens;
       this.#waiting.delete(res);
       send();
     }
-    this.#tokens -= sent;
     if (this.#waiting.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
