@@ -64,7 +64,7 @@ const environment = z.object({
   ADMIN_CONNECTIONS_MAX: count(2, 100),
   /**
    * Downloads of tickets at the same time; any further one is refused. Each keeps a connection, and on the server a temporary file of
-   * about 150 MB for each million of tickets, until its client has read everything.
+   * about 130 MB for each million of tickets, until its client has read everything.
    */
   EXPORT_CONNECTIONS_MAX: count(1, 10),
 

@@ -96,3 +96,32 @@ test.each(['meets its deadline', 'finds its database read-only'])(
     expect(await pidOf(stranger)).toBe(unconcerned);
   },
 );
+
+test('a lent session is the same for all of its work, and nothing else uses it meanwhile', async () => {
+  const pool = database.openPool({ connectionsMax: 2 });
+  const pid = Prisma.sql`SELECT pg_backend_pid()`;
+  await pool.withSession(async (session) => {
+    await session.query(Prisma.sql`DECLARE numbers CURSOR WITH HOLD FOR SELECT n FROM generate_series(1, ${3}::int) n`);
+    const [[own]] = (await session.query<[number]>(pid)) as [[number]];
+    expect(await pidOf(pool)).not.toBe(own);
+    expect(await session.query(Prisma.sql`FETCH 2 FROM numbers`)).toEqual([[1], [2]]);
+    expect(await session.query(Prisma.sql`FETCH 2 FROM numbers`)).toEqual([[3]]);
+    expect(await session.query<[number]>(pid)).toEqual([[own]]);
+    await session.query(Prisma.sql`CLOSE numbers`);
+  });
+});
+
+test('a lent session is kept after its work, and closed if the work failed, whatever failed', async () => {
+  const pool = database.openPool({ connectionsMax: 1 });
+  const work = () => pool.withSession(async (session) => (await session.query<[number]>(Prisma.sql`SELECT pg_backend_pid()`))[0]![0]);
+  const pid = await work();
+  expect(await work()).toBe(pid);
+  const failed = pool.withSession(async (session) => {
+    await session.query(Prisma.sql`DECLARE left_open CURSOR WITH HOLD FOR SELECT 1`);
+    throw new Error('not of the database');
+  });
+  await expect(failed).rejects.toThrow('not of the database');
+  expect(await work()).not.toBe(pid);
+  await expect(pool.withSession((session) => session.query(Prisma.sql`SELECT no_such_column`))).rejects.toMatchObject({ code: '42703' });
+  expect(await pool.withSession((session) => session.query(Prisma.sql`SELECT name FROM pg_cursors`))).toEqual([]);
+});
