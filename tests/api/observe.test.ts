@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from '@jest/globals';
 import { readConfig } from '../../src/config.js';
 import { useDatabase } from '../support/database.js';
-import { audience, issuer, openEndpoint } from '../support/issuer.js';
 import type { Replica } from '../support/replica.js';
 import { call } from './call.js';
 
@@ -39,11 +38,7 @@ let replica: Replica;
 let exported: Set<string>;
 
 beforeAll(async () => {
-  const endpoint = await openEndpoint();
-  database.closeLater(endpoint);
-  // With everything that has metrics of its own.
-  const tokens = { BUYER_JWKS_URL: endpoint.url, BUYER_JWT_ISSUER: issuer, BUYER_JWT_AUDIENCE: audience };
-  replica = await database.startReplica(tokens);
+  replica = await database.startReplica();
   const { text } = await call(replica.address, 'GET /metrics');
   const types = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].flatMap(([, name, type]) =>
     type === 'histogram' ? [`${name!}_bucket`, `${name!}_sum`, `${name!}_count`] : [name!],
