@@ -85,10 +85,7 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   metrics.gauge('onsale_purchases_in_progress', 'Purchase requests admitted and not yet answered', () => sale.inProgress);
   metrics.gauge('onsale_batches_running', 'Batches running', () => sale.batchesRunning);
   metrics.gauge('onsale_event_loop_lag_seconds', 'Event-loop lag', () => lag.lagMs() / 1000);
-  if (tokens?.keysAgeMs) {
-    const { keysAgeMs } = tokens;
-    metrics.gauge('onsale_buyer_keys_age_seconds', "Since the keys of buyers' tokens were fetched", () => keysAgeMs() / 1000);
-  }
+  metrics.gauge('onsale_buyer_keys_age_seconds', "Since the keys of buyers' tokens were fetched", () => (tokens?.keysAgeMs() ?? 0) / 1000);
   watchPools(metrics, pools);
   const sweeper = startSweeper(pools.admin, config.SWEEP_INTERVAL_MS, readiness, metrics, log);
 

@@ -80,7 +80,7 @@ export async function openStage() {
     ['postgres', 'redis', 'ids'].map((name) => mkdtemp(join(tmpdir(), `onsale-bench-${name}-`))),
   );
   if (dataDir === undefined || redisDir === undefined || idsDir === undefined) throw new Error('no temporary directories');
-  const embedded = await startEmbedded({ dataDir, settings: { shared_buffers: '1GB', max_wal_size: '8GB' } });
+  const embedded = await startEmbedded({ dataDir, settings: { shared_buffers: '1GB', max_wal_size: '8GB', max_connections: 200 } });
   await migrate(embedded.url);
   const sql = new pg.Pool({ connectionString: embedded.url, max: 2 });
   const books = await openBooks(sql);
@@ -110,13 +110,14 @@ export async function openStage() {
           ...env,
         }),
       ),
-    /** @param {string} name */
-    contender: (name) =>
+    /** @param {string} name @param {Record<string, string>} [env] */
+    contender: (name, env = {}) =>
       keep(
         startProgram([...heapFlags, 'load/bench/contender.js', name], {
           DATABASE_URL: embedded.url,
           REDIS_URL: redis?.url ?? '',
           ADMIN_TOKEN: token,
+          ...env,
         }),
       ),
     /**

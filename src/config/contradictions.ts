@@ -21,10 +21,7 @@ const ladder = [
   ['STATEMENT_TIMEOUT_MS', 'AUDIT_TIMEOUT_MS'],
   ['AUDIT_TIMEOUT_MS', 'SOCKET_TIMEOUT_MS'],
   ['QUEUE_WAIT_MS', 'PURCHASE_DEADLINE_MS'],
-] as const;
-/** Likewise, where keys are fetched. */
-const ladderOfKeys = [
-  ['BUYER_JWKS_TIMEOUT_MS', 'PURCHASE_DEADLINE_MS'],
+  ['BUYER_JWKS_TIMEOUT_MS', 'BUYER_JWKS_REFRESH_MS'],
   ['BUYER_JWKS_REFRESH_MS', 'BUYER_JWKS_STALE_MAX_MS'],
 ] as const;
 
@@ -33,7 +30,7 @@ export function contradictions(env: Settings): Contradiction[] {
 }
 
 function ofLimits(env: Settings): Contradiction[] {
-  const found: Contradiction[] = [...ladder, ...(env.BUYER_JWKS_URL === undefined ? [] : ladderOfKeys)]
+  const found: Contradiction[] = ladder
     .filter(([smaller, larger]) => env[smaller] >= env[larger])
     .map(([smaller, larger]) => ({
       name: smaller,

@@ -150,7 +150,7 @@ function find(tx: Tx, eventId: string, id: string): Promise<Found> {
 }
 
 function isOfAnother({ buyerId }: Found, asBuyer: AsBuyer): boolean {
-  return asBuyer !== undefined && buyerId !== null && buyerId !== asBuyer;
+  return asBuyer !== undefined && buyerId !== asBuyer;
 }
 
 function toPurchase({ id, eventId, quantity, status, buyerId, reference, createdAt, expiresAt, tickets }: Found): Purchase {

@@ -107,8 +107,8 @@ function toProblem(token: string, error: unknown, observer: TokenObserver): Prob
 
 export interface BuyerTokens {
   readonly verify: VerifyBuyer;
-  /** The age of the issuer's keys; undefined where a secret verifies the tokens. */
-  readonly keysAgeMs: (() => number) | undefined;
+  /** The age of the issuer's keys; 0 where a secret verifies the tokens. */
+  readonly keysAgeMs: () => number;
   stop(): Promise<void>;
 }
 
@@ -136,7 +136,7 @@ export function openBuyerTokens(config: Config, onFull: () => void, log: Log): B
     createVerifyBuyer({ find, algorithms, issuer, audience }, limits, observer);
   if (secret !== undefined) {
     const key = createSecretKey(Buffer.from(secret));
-    return { verify: verifyWith(() => key, ['HS256']), keysAgeMs: undefined, stop: () => Promise.resolve() };
+    return { verify: verifyWith(() => key, ['HS256']), keysAgeMs: () => 0, stop: () => Promise.resolve() };
   }
   if (url === undefined) return undefined;
   const keys = new IssuerKeys(
