@@ -122,7 +122,7 @@ export async function openStage() {
       ),
     /**
      * @param {string} address
-     * @param {{ total_quota?: number, hold_seconds?: number }} [rules]
+     * @param {{ total_quota?: number, hold_seconds?: number, max_per_buyer?: number }} [rules]
      * @returns {Promise<string>} the id of a new event
      */
     makeEvent: async (address, rules) => {

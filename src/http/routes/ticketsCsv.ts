@@ -89,7 +89,10 @@ async function write(res: Response, batches: AsyncIterable<readonly TicketRow[]>
   }
 }
 
-/** Waits until the kernel has accepted what was written. The connection and not the answer tells when a client has gone, because Node closes only the first answer of a connection. */
+/**
+ * Waits until the kernel has accepted what was written. The connection and not the answer tells when a client has gone, because Node
+ * closes only the first answer of a connection.
+ */
 function untilTaken(res: Response, timeoutMs: number): Promise<void> {
   const { socket } = res.req;
   return new Promise((resolve, reject) => {
