@@ -1,5 +1,5 @@
 // @ts-check
-/** A crowd that does as it is told: it asks at several replicas, and each does the next thing that follows from its answer. */
+/** A crowd that follows the answers: it asks at several replicas, and each does the next thing that follows from its answer. */
 import { Agent, request } from 'node:http';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
