@@ -2,9 +2,10 @@
 /** `node load/scenarios/run.js [name…]`: the scenarios by which holds and limits per buyer are judged. Each has its own Postgres. */
 import { abandon } from './abandoned.js';
 import { tryTenTimes } from './buyers.js';
+import { sellBesideExpired } from './expired.js';
 
 /** @type {Record<string, (say: (line: string) => void) => Promise<void>>} */
-const scenarios = { abandoned: abandon, buyers: tryTenTimes };
+const scenarios = { abandoned: abandon, buyers: tryTenTimes, expired: sellBesideExpired };
 
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(scenarios)) {
