@@ -8,7 +8,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { makeEvent } from '../support/client.js';
 import { useDatabase } from '../support/database.js';
 import type { Replica } from '../support/replica.js';
-import { call, expectDocumented, nobody, type OpenApiDocument, publishedDocument } from './call.js';
+import { call, expectDocumented, nobody, noRules, type OpenApiDocument, publishedDocument } from './call.js';
 
 const database = useDatabase();
 let replica: Replica;
@@ -80,6 +80,8 @@ test('the operations of the contract are there', () => {
       'GET /events/{event_id}',
       'POST /events/{event_id}/purchases',
       'GET /events/{event_id}/purchases/{purchase_id}',
+      'POST /events/{event_id}/purchases/{purchase_id}/confirm',
+      'POST /events/{event_id}/purchases/{purchase_id}/release',
       'GET /healthz',
       'GET /readyz',
       'GET /metrics',
@@ -104,19 +106,67 @@ test('each operation names the tokens that it takes: the admin, the seller, or a
   }
 });
 
+const purchase = '/events/{event_id}/purchases/{purchase_id}';
+
 test.each([
-  [400, 'validation'],
-  [404, 'event-not-found'],
-  [409, 'sold-out'],
-  [409, 'insufficient-availability'],
-  [422, 'purchase-limit-exceeded'],
-  [422, 'idempotency-key-reused'],
-  [503, 'overloaded'],
-  [503, 'outcome-unknown'],
-])('the document names the refusal %d %s of a purchase', (status, code) => {
-  const response = document.paths['/events/{event_id}/purchases']?.['post']?.responses[String(status)];
-  expect(response?.description).toContain(code);
-  expect(Object.keys(response?.content ?? {})).toEqual(['application/problem+json']);
+  [
+    'post',
+    '/events/{event_id}/purchases',
+    [
+      '400 validation',
+      '401 unauthorized',
+      '404 event-not-found',
+      '409 sold-out',
+      '409 insufficient-availability',
+      '409 sale-not-started',
+      '409 sale-ended',
+      '409 buyer-limit-exceeded',
+      '413 body-too-large',
+      '415 unsupported-media-type',
+      '422 purchase-limit-exceeded',
+      '422 buyer-required',
+      '422 buyer-mismatch',
+      '422 idempotency-key-reused',
+    ],
+  ],
+  ['get', purchase, ['400 validation', '404 purchase-not-found']],
+  [
+    'post',
+    `${purchase}/confirm`,
+    ['400 validation', '401 unauthorized', '404 purchase-not-found', '409 hold-expired', '409 hold-released', '409 purchase-cancelled'],
+  ],
+  [
+    'post',
+    `${purchase}/release`,
+    ['400 validation', '404 event-not-found', '404 purchase-not-found', '409 purchase-confirmed', '409 purchase-cancelled'],
+  ],
+  ['patch', '/admin/events/{event_id}', ['400 validation', '401 unauthorized', '404 event-not-found', '422 quota-fixed']],
+])('the document names the refusals of %s %s', (method, path, refusals) => {
+  const responses = document.paths[path]?.[method]?.responses ?? {};
+  for (const refusal of [...refusals, '503 overloaded', ...(method === 'get' ? [] : ['503 outcome-unknown'])]) {
+    const [status = '', code = ''] = refusal.split(' ');
+    expect([refusal, responses[status]?.description]).toEqual([refusal, expect.stringContaining(`\`${code}\``)]);
+    expect(Object.keys(responses[status]?.content ?? {})).toEqual(['application/problem+json']);
+  }
+});
+
+test('the document shows the rules that an event takes, each of which may be null but the limit', () => {
+  for (const name of ['NewEvent', 'EventChange', 'Event']) {
+    const { properties = {} } = document.components.schemas[name] as { properties?: Record<string, object> };
+    for (const rule of Object.keys(noRules)) {
+      expect([name, rule, JSON.stringify(properties[rule])]).toEqual([name, rule, expect.stringContaining('"null"')]);
+    }
+    expect(JSON.stringify(properties['max_purchase_limit'])).not.toContain('"null"');
+  }
+});
+
+test('an action has an optional body without members, and the statuses of a purchase are listed', () => {
+  for (const action of ['confirm', 'release']) {
+    const body = (document.paths[`${purchase}/${action}`]?.['post'] as unknown as { requestBody: object }).requestBody;
+    expect(body).toMatchObject({ content: { 'application/json': {} } });
+    expect((body as { required?: boolean }).required ?? false).toBe(false);
+  }
+  expect(JSON.stringify(document.components.schemas['Purchase'])).toContain('["held","confirmed","released","expired","cancelled"]');
 });
 
 test.each([

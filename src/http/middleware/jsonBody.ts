@@ -62,12 +62,16 @@ function parseJson(bytes: Buffer): unknown {
   } catch {
     throw invalid([{ in: 'body', path: '', message: 'must be UTF-8' }]);
   }
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    return mayRound.test(text) ? JSON.parse(withoutRounding(text)) : value;
+    value = JSON.parse(text);
+    if (mayRound.test(text)) value = JSON.parse(withoutRounding(text));
   } catch {
     throw invalid([{ in: 'body', path: '', message: 'must be valid JSON' }]);
   }
+  // A handler whose body is optional would take it for a missing one.
+  if (value === null) throw invalid([{ in: 'body', path: '', message: 'must have a JSON object as its body' }]);
+  return value;
 }
 
 /** Only a number with a fraction or an exponent can be rounded to a whole number. */
