@@ -12,6 +12,7 @@ import { docsShare } from './middleware/docsShare.js';
 import { everyAnswer } from './middleware/everyAnswer.js';
 import { errorHandler, notFound } from './middleware/errors.js';
 import { events } from './routes/events.js';
+import { home } from './routes/home.js';
 import type { RefuseEarly } from './server/gate.js';
 import type { Metrics } from '../observability/metrics.js';
 import { notAnOperation, operations, operationsPaths, requireKnownSchema } from './routes/operations.js';
@@ -92,11 +93,13 @@ export function createApp(deps: AppDeps): Express {
   if (docsInProgressMax !== undefined) {
     docs(
       app,
+      !operationsElsewhere,
       docsShare(docsInProgressMax, () => {
         metrics.refused('docs full');
       }),
     );
   }
+  home(app, { docs: docsInProgressMax !== undefined, operations: !operationsElsewhere });
   app.use(notFound(docsInProgressMax !== undefined));
   app.use(errorHandler(deps.log, deps.refusals));
   return app;
@@ -118,6 +121,5 @@ function bareApp(): Express {
   app.disable('etag');
   app.set('query parser', 'simple');
   app.enable('case sensitive routing');
-  app.enable('strict routing');
   return app;
 }

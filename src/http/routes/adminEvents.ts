@@ -1,7 +1,7 @@
 import type { IRouter, RequestHandler } from 'express';
 import type { PrismaClient } from '../../db/client.js';
 import { newId } from '../../sale/ids.js';
-import { auditEvent, isConserved } from '../../sql/auditEvent.js';
+import { auditEvent } from '../../sql/auditEvent.js';
 import { createEvent } from '../../sql/createEvent.js';
 import { readEventForAdmin } from '../../sql/readEventForAdmin.js';
 import { updateEvent } from '../../sql/updateEvent.js';
@@ -9,9 +9,10 @@ import type { Bounded } from '../middleware/bounded.js';
 import { pageOfEvents } from './events.js';
 import { jsonBody } from '../middleware/jsonBody.js';
 import { Problem } from '../contract/problems.js';
+import { quotaFixed } from '../contract/requestProblems.js';
 import { resource } from './resource.js';
 import { emptyWindow, limitAboveQuota, readRuleChange, readRules } from '../contract/rules.js';
-import { eventChange, id, newEvent, toEvent } from '../contract/schemas.js';
+import { eventChange, id, newEvent, toAudit, toEvent, toEventForAdmin } from '../contract/schemas.js';
 import { sendJson } from '../middleware/send.js';
 import { invalid, validate } from '../middleware/validate.js';
 import { violates } from '../../db/faults.js';
@@ -31,13 +32,13 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
   const show: RequestHandler = async (req, res) => {
     const eventId = eventIdOf(req.params);
     const event = found(await readEventForAdmin(db, eventId), eventId);
-    sendJson(res, 200, { ...toEvent(event), sold_quantity: event.sold, held_quantity: event.held });
+    sendJson(res, 200, toEventForAdmin(event));
   };
 
   const change: RequestHandler = async (req, res) => {
     const eventId = eventIdOf(req.params);
     if (typeof req.body === 'object' && req.body !== null && 'total_quota' in req.body) {
-      throw new Problem('quota-fixed', 'total_quota cannot be changed; create another event.');
+      throw quotaFixed();
     }
     const body = validate(eventChange, req.body, 'body');
     const changed = await updateEvent(db, eventId, { name: body.name, ...readRuleChange(body) }).catch((error: unknown) => {
@@ -51,15 +52,7 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
   const audit: RequestHandler = async (req, res) => {
     const eventId = eventIdOf(req.params);
     const totals = found(await auditEvent(db, eventId), eventId);
-    sendJson(res, 200, {
-      event_id: eventId,
-      total_quota: totals.totalQuota,
-      available_quantity: totals.available,
-      held_quantity: totals.held,
-      sold_quantity: totals.sold,
-      tickets_issued: totals.ticketsIssued,
-      consistent: isConserved(totals),
-    });
+    sendJson(res, 200, toAudit(eventId, totals));
   };
 
   resource(router, '/admin/events', { get: [share(pageOfEvents(db))], post: [jsonBody(bodyBytesMax), share(create)] });
