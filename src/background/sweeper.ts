@@ -7,7 +7,7 @@ import type { Metrics } from '../observability/metrics.js';
 import { sweep } from '../sale/expiry.js';
 import { type Loop, startLoop } from './loop.js';
 
-/** After each transaction the sweep rests for this number of times its duration, so that it takes a small share of the database's time. */
+/** After each transaction the sweep rests for this number of times as long as it had the event's lock, so that the sale has nine tenths of it. */
 const restFactor = 9;
 
 interface Log {
@@ -26,9 +26,9 @@ export function startSweeper(
     intervalMs,
     runOnce: async (stopping) => {
       if (!readiness.schemaKnown()) return false; // an older schema has no holds
-      const { isMore } = await sweep(pool, async (holds, tookMs) => {
+      const { isMore } = await sweep(pool, async ({ holds, workedMs }) => {
         metrics.swept(holds);
-        await pause(tookMs * restFactor, undefined, { ref: false, signal: stopping }).catch(() => undefined);
+        await pause(workedMs * restFactor, undefined, { ref: false, signal: stopping }).catch(() => undefined);
         return !stopping.aborted;
       });
       return isMore;
