@@ -12,6 +12,7 @@ import { createExpressServer } from './http/server/expressServer.js';
 import { createGate, createRefuseEarly, type Gate } from './http/server/gate.js';
 import { probeHalfClosed } from './http/server/halfClosed.js';
 import { startLagMeter } from './observability/eventLoopLag.js';
+import { FaultLog } from './observability/faultLog.js';
 import { createMetrics, type Metrics } from './observability/metrics.js';
 import { Refusals } from './http/server/refusals.js';
 import { cutSlowReaders } from './http/server/slowReaders.js';
@@ -44,8 +45,9 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   const log = pino({ level: config.LOG_LEVEL, base: null, timestamp: pino.stdTimeFunctions.isoTime });
   const pools = openPools(config, url);
   const lag = startLagMeter();
-  const metrics = createMetrics((fault, error) => {
-    log.warn({ fault: fault.name, sqlstate: fault.sqlState, err: fault.transient ? undefined : error }, 'a batch failed');
+  const faults = new FaultLog(log);
+  const metrics = createMetrics((fault, error, carried) => {
+    faults.failed('a batch', fault, error, carried);
   });
   const known = new EventRegistry();
   const sale = createSale(pools.sale, known, saleLimits(config), metrics.saleObserver);
@@ -87,7 +89,7 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   metrics.gauge('onsale_event_loop_lag_seconds', 'Event-loop lag', () => lag.lagMs() / 1000);
   metrics.gauge('onsale_buyer_keys_age_seconds', "Since the keys of buyers' tokens were fetched", () => (tokens?.keysAgeMs() ?? 0) / 1000);
   watchPools(metrics, pools);
-  const sweeper = startSweeper(pools.admin, config.SWEEP_INTERVAL_MS, readiness, metrics, log);
+  const sweeper = startSweeper(pools.admin, config.SWEEP_INTERVAL_MS, readiness, metrics, faults);
 
   return {
     app,
@@ -100,6 +102,7 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     close: async () => {
       await Promise.all([sale.close(), sweeper.stop(), tokens?.stop()]);
       lag.stop();
+      faults.close();
       await Promise.all(Object.values(pools).map((pool) => pool.close()));
     },
   };

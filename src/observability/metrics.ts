@@ -146,9 +146,9 @@ function observeSale(registry: Registry, refused: SaleObserver['refused'], onFau
     ended: (path, tookMs) => {
       batchTime.observe({ path }, tookMs / 1000);
     },
-    fault: (fault, error) => {
+    fault: (fault, error, carried) => {
       faults(fault.transient ? fault.name : 'permanent');
-      onFault(fault, error);
+      onFault(fault, error, carried);
     },
   };
 }
