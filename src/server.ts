@@ -6,6 +6,7 @@
 import type { Server } from 'node:http';
 import type { Server as Acceptor } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { watchDatabase } from './background/databaseWatch.js';
 import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded/embedded.js';
 import { adminTokenFile, EmbeddedError, keepSecret } from './db/embedded/dataDir.js';
@@ -63,6 +64,7 @@ async function main(): Promise<void> {
       replica.log.info({ address, operations_address: operationsAddress, who_may: replica.whoMay }, 'listening');
     }
     await untilReady(replica);
+    watchDatabase(replica.readiness, replica.log, stopping);
   } catch (error) {
     await replica.close();
     await database.embedded?.stop();
