@@ -1,6 +1,6 @@
 /** Builds a replica from a configuration: its pools, its sale, its application. Opens no connection and no port. */
 import type { Server, ServerOptions, ServerResponse } from 'node:http';
-import type { Express } from 'express';
+import type { Express, Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { type AppLimits, createApp, createOperationsApp } from './http/app.js';
 import type { Config } from './config.js';
@@ -12,6 +12,7 @@ import { createExpressServer } from './http/server/expressServer.js';
 import { createGate, createRefuseEarly, type Gate } from './http/server/gate.js';
 import { probeHalfClosed } from './http/server/halfClosed.js';
 import { startLagMeter } from './observability/eventLoopLag.js';
+import { openAccessLog } from './observability/accessLog.js';
 import { FaultLog } from './observability/faultLog.js';
 import { createMetrics, type Metrics } from './observability/metrics.js';
 import { Refusals } from './http/server/refusals.js';
@@ -81,7 +82,9 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     operationsElsewhere: config.OPERATIONS_PORT !== undefined,
     limits: appLimits(config),
   });
-  const gate = createGate(refuseEarly, refusals, neverHtml(app, log, refusals));
+  const admitting = createGate(refuseEarly, refusals, neverHtml(app, log, refusals));
+  const accessLog = config.ACCESS_LOG === 'on' ? openAccessLog() : undefined;
+  const gate = accessLog ? { ...admitting, listener: accessLog.wrap(admitting.listener, (req) => (req as Request).ip) } : admitting;
   metrics.gauge('onsale_refusals_waiting', 'Refusals waiting to be sent', () => refusals.waiting);
   metrics.gauge('onsale_queue_requests', 'Purchase requests waiting in queues for a batch', () => sale.waiting);
   metrics.gauge('onsale_purchases_in_progress', 'Purchase requests admitted and not yet answered', () => sale.inProgress);
@@ -103,6 +106,7 @@ export function createReplica(config: Config, url: string, adminToken: string): 
       await Promise.all([sale.close(), sweeper.stop(), tokens?.stop()]);
       lag.stop();
       faults.close();
+      accessLog?.close();
       await Promise.all(Object.values(pools).map((pool) => pool.close()));
     },
   };

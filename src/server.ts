@@ -46,6 +46,7 @@ async function main(): Promise<void> {
   const stopping = watchSignals(() => process.exit(1)); // first, so that a signal ends everything that is started from here on
   const database = await openDatabase(config, stopping);
   const replica = createReplica(config, database.url, database.adminToken);
+  database.embedded?.keepRunning(replica.log);
   try {
     await unlessAsked(stopping, untilDatabaseAnswers(replica)); // before the greeting, so that its commands work at once
     const server = await listen(replica.createServer, config, 'PORT');
