@@ -79,6 +79,8 @@ const environment = z.object({
   // --- background work --------------------------------------------------------------------------------------------
   /** The pause between two sweeps of expired holds. Nothing depends on them but the cost of reads while many holds are due. */
   SWEEP_INTERVAL_MS: milliseconds(1_000),
+  /** Metrics of what is left, held and sold, for this number of the newest events; 0: none. Each adds three series to a scrape. */
+  EVENT_METRICS_MAX: z.coerce.number().int().min(0).max(1_000).default(20),
 
   // --- requests in progress ---------------------------------------------------------------------------------------
   /** Purchases admitted and not yet answered, for all events together. It bounds the memory of the process. */

@@ -16,6 +16,7 @@ import { addAcceptors } from './http/server/acceptors.js';
 import { drain } from './http/server/drain.js';
 import { createReplica, type Replica } from './replica.js';
 import { Interrupted, unlessAsked, watchSignals } from './signals.js';
+import { reportStop } from './stopping.js';
 
 interface Database {
   readonly url: string;
@@ -46,7 +47,7 @@ async function main(): Promise<void> {
   const stopping = watchSignals(() => process.exit(1)); // first, so that a signal ends everything that is started from here on
   const database = await openDatabase(config, stopping);
   const replica = createReplica(config, database.url, database.adminToken);
-  database.embedded?.keepRunning(replica.log);
+  database.embedded?.keepRunning(replica.log, stopping);
   try {
     await unlessAsked(stopping, untilDatabaseAnswers(replica)); // before the greeting, so that its commands work at once
     const server = await listen(replica.createServer, config, 'PORT');
@@ -194,11 +195,17 @@ function onStop(
 ): void {
   const stop = async (): Promise<void> => {
     replica.readiness.drain();
-    await pause(config.DRAIN_DELAY_MS);
     // A request that is still arriving is complete by the request timeout, and then answered by the purchase deadline.
-    await drained(config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS);
+    const times = { listensForMs: config.DRAIN_DELAY_MS, answersForMs: config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS };
+    const report = reportStop(replica, times, (details, sentence) => {
+      if (embedded) say(sentence);
+      else replica.log.info(details, sentence);
+    });
+    await pause(times.listensForMs);
+    await drained(times.answersForMs);
     await replica.close();
     await embedded?.stop();
+    report.ended();
     process.exit(0);
   };
   if (stopping.aborted) stop().catch(fail);

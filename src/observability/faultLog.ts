@@ -26,9 +26,9 @@ interface Kind extends Repeats {
 }
 
 const summaryEveryMs = 10_000;
-/** Events that are told apart; more count as this number. */
+/** Events that are distinguished; more count as this number. */
 const eventsMax = 1_000;
-/** Kinds that are told apart. The name of an unknown fault is its message, which may differ each time. */
+/** Kinds that are distinguished. The name of an unknown fault is its message, which may differ each time. */
 const kindsMax = 20;
 const furtherKinds = 'further faults';
 

@@ -104,7 +104,7 @@ test('repeats are summed up when the faults have stopped, and when the replica c
   expect(lines.map(({ message }) => message).slice(2)).toEqual(['a batch failed; it is repeated', 'database faults were repeated']);
 });
 
-test('the number of kinds and of events that are told apart is bounded', () => {
+test('the numbers of kinds and of events that are distinguished are bounded', () => {
   for (let kind = 0; kind < 1_000; kind += 1) faults.failed('a batch', transient(`fault ${String(kind)}`), error);
   expect(lines).toHaveLength(21);
   for (let event = 0; event < 2_000; event += 1)

@@ -36,8 +36,8 @@ export interface Embedded {
   readonly url: string;
   /** The directory of the cluster, the log and the secrets. Only its owner and the account of Postgres can enter it. */
   readonly dataDir: string;
-  /** From here on, restarts the server if it ends by itself or is killed. */
-  keepRunning(log: SupervisorLog): void;
+  /** From here on, restarts the server if it ends by itself or is killed, unless `stopping` is aborted. */
+  keepRunning(log: SupervisorLog, stopping: AbortSignal): void;
   /** Stops the server without waiting for its sessions. */
   stop(): Promise<void>;
 }
@@ -74,18 +74,17 @@ export async function startEmbedded({ dataDir: chosen, settings = {}, signal }: 
     return {
       url: urlOf(port, password, databaseName),
       dataDir,
-      keepRunning: (supervisorLog) => {
+      keepRunning: (supervisorLog, stopping) => {
         supervisor ??= new Supervisor(server, {
           launch: () => launch(place, port, settings, log),
           untilUp: (restarted) => untilUp(restarted, log, keeperUrl),
           lastLine: () => log.tail(),
           log: supervisorLog,
+          stopping,
         });
       },
       stop: async () => {
-        supervisor?.expectEnd();
-        await release();
-        await supervisor?.stop();
+        await Promise.all([release(), supervisor?.stop()]);
         await end();
       },
     };

@@ -22,6 +22,8 @@ export interface Supervised {
   /** The last line of the server's log. */
   readonly lastLine: () => Promise<string>;
   readonly log: SupervisorLog;
+  /** While it is aborted, no end of the server is reported, and no restart begins. */
+  readonly stopping: AbortSignal;
   /** A clock in milliseconds. */
   readonly nowMs?: () => number;
   /** Waits, unless the signal is aborted. */
@@ -37,7 +39,8 @@ export class Supervisor {
   readonly #given: Supervised;
   readonly #nowMs: () => number;
   readonly #rest: NonNullable<Supervised['rest']>;
-  readonly #stopping = new AbortController();
+  readonly #stopped = new AbortController();
+  readonly #stopping: AbortSignal;
   readonly #ended: Promise<void>;
   #server: ChildProcess;
   #pauseMs = firstPauseMs;
@@ -48,23 +51,19 @@ export class Supervisor {
     this.#given = given;
     this.#nowMs = given.nowMs ?? (() => performance.now());
     this.#rest = given.rest ?? restOrStop;
+    this.#stopping = AbortSignal.any([given.stopping, this.#stopped.signal]);
     this.#ended = this.#run();
-  }
-
-  /** No end of the server after this is reported, and no restart begins. */
-  expectEnd(): void {
-    this.#stopping.abort();
   }
 
   /** Stops the server that runs, if one does. */
   async stop(): Promise<void> {
-    this.expectEnd();
+    this.#stopped.abort();
     await stopServer(this.#server);
     await this.#ended;
   }
 
   #isStopping(): boolean {
-    return this.#stopping.signal.aborted;
+    return this.#stopping.aborted;
   }
 
   async #run(): Promise<void> {
@@ -88,7 +87,7 @@ export class Supervisor {
   async #restart(): Promise<number | undefined> {
     let reported: string | undefined;
     for (let attempts = 1; ; attempts += 1) {
-      await this.#rest(this.#pauseMs, this.#stopping.signal);
+      await this.#rest(this.#pauseMs, this.#stopping);
       if (this.#isStopping()) return undefined;
       this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs);
       this.#server = this.#given.launch();
