@@ -21,6 +21,8 @@ interface Repeats {
 }
 
 interface Kind extends Repeats {
+  /** Whether it occurred in this interval, be it for the first time. */
+  readonly occurred: boolean;
   readonly work: string;
   readonly fault: string;
 }
@@ -55,7 +57,7 @@ export class FaultLog {
       count(known, carried);
       return;
     }
-    this.#kinds.set(keyOf(work, name), { work, fault: name, attempts: 0, batches: 0, requests: 0, events: new Set() });
+    this.#kinds.set(keyOf(work, name), newKind(work, name, true));
     this.#startInterval();
     const { eventId, requests, path } = carried ?? {};
     this.#log.warn(
@@ -83,12 +85,12 @@ export class FaultLog {
       }));
       this.#log.warn({ faults, since: new Date(this.#sinceMs).toISOString() }, 'database faults were repeated');
     }
-    this.#kinds.clear();
-    for (const { work, fault } of repeated) {
-      this.#kinds.set(keyOf(work, fault), { work, fault, attempts: 0, batches: 0, requests: 0, events: new Set() });
+    for (const [key, { work, fault, occurred, attempts }] of this.#kinds) {
+      if (occurred || attempts > 0) this.#kinds.set(key, newKind(work, fault, false));
+      else this.#kinds.delete(key);
     }
     this.#sinceMs = Date.now();
-    if (repeated.length === 0) this.#stopInterval();
+    if (this.#kinds.size === 0) this.#stopInterval();
   }
 
   /** Logs the repeats that no line has reported yet. */
@@ -111,6 +113,10 @@ export class FaultLog {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+function newKind(work: string, fault: string, occurred: boolean): Kind {
+  return { work, fault, occurred, attempts: 0, batches: 0, requests: 0, events: new Set() };
 }
 
 function keyOf(work: string, fault: string): string {

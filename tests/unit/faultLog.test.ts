@@ -92,6 +92,15 @@ test('faults that go on are summed up per interval; a kind that did not occur in
   expect(lines[3]!.message).toBe('a batch failed; it is repeated');
 });
 
+test('a fault that repeats after the interval in which it was first seen is a repeat', () => {
+  faults.failed('a batch', lost, error);
+  faults.summarise();
+  faults.failed('a batch', lost, error);
+  expect(lines).toHaveLength(1);
+  faults.summarise();
+  expect(lines[1]!.details['faults']).toEqual([{ work: 'a batch', fault: 'admin_shutdown', attempts: 1 }]);
+});
+
 test('repeats are summed up when the faults have stopped, and when the replica closes', async () => {
   const short = new FaultLog(log, 5);
   short.failed('a batch', lost, error);
