@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Pool } from '../db/client.js';
 import { classify } from '../db/faults.js';
 import type { Readiness } from '../db/readiness.js';
+import type { FaultLog } from '../observability/faultLog.js';
 import type { Metrics } from '../observability/metrics.js';
 import { sweep } from '../sale/expiry.js';
 import { type Loop, startLoop } from './loop.js';
@@ -10,17 +11,13 @@ import { type Loop, startLoop } from './loop.js';
 /** After each transaction the sweep rests for this number of times as long as it had the event's lock, so that the sale has nine tenths of it. */
 const restFactor = 9;
 
-interface Log {
-  warn(details: object, message: string): void;
-}
-
 /** @param pool not that of the sale, whose connections are all spoken for */
 export function startSweeper(
   pool: Pool,
   intervalMs: number,
   readiness: Pick<Readiness, 'schemaKnown'>,
   metrics: Pick<Metrics, 'swept'>,
-  log: Log,
+  faults: Pick<FaultLog, 'failed'>,
 ): Loop {
   return startLoop({
     intervalMs,
@@ -34,7 +31,7 @@ export function startSweeper(
       return isMore;
     },
     onFault: (error) => {
-      log.warn({ fault: classify(error).name }, 'a sweep of expired holds failed; it is repeated');
+      faults.failed('a sweep of expired holds', classify(error), error);
     },
   });
 }

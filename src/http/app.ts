@@ -86,7 +86,7 @@ export function createApp(deps: AppDeps): Express {
   if (!operationsElsewhere) operations(app, deps.readiness, metrics);
   app.use('/admin', deps.callers.requireAdmin, known);
   const adminShare = share(limits.admin, 'admin full');
-  adminEvents(app, adminShare, deps.admin);
+  adminEvents(app, adminShare, deps.admin, deps.log);
   adminPurchases(app, { ...deps, share: adminShare });
   ticketsCsv(app, { ...deps, share: adminShare, exportsShare: share(limits.exports, 'exports full'), batchTakenMs: limits.batchTakenMs });
   const { docsInProgressMax } = limits;

@@ -1,4 +1,5 @@
 import type { IRouter, RequestHandler } from 'express';
+import type { Logger } from 'pino';
 import type { PrismaClient } from '../../db/client.js';
 import { newId } from '../../sale/ids.js';
 import { auditEvent } from '../../sql/auditEvent.js';
@@ -20,11 +21,17 @@ import { violates } from '../../db/faults.js';
 /** A name takes up to 2,400 bytes (200 characters, each as two `\uXXXX` escapes), and the rest of an event about a hundred. */
 const bodyBytesMax = 4_096;
 
-/** The admin routes; mount them behind `requireAdmin`. @param share bounds the admin requests in progress */
-export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): void {
+/**
+ * The admin routes; mount them behind `requireAdmin`.
+ *
+ * @param share bounds the admin requests in progress
+ * @param log gets a line for each change
+ */
+export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient, log: Pick<Logger, 'info'>): void {
   const create: RequestHandler = async (req, res) => {
     const body = validate(newEvent, req.body, 'body');
     const event = await createEvent(db, { id: newId(), name: body.name, totalQuota: body.total_quota, ...readRules(body) });
+    log.info({ request_id: res.getHeader('X-Request-Id'), event_id: event.id, created: body }, 'the admin created an event');
     res.setHeader('Location', `/admin/events/${event.id}`);
     sendJson(res, 201, toEvent(event));
   };
@@ -46,6 +53,7 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient): 
     });
     const outcome = found(changed, eventId);
     if (outcome.kind === 'limit above quota') throw invalid([{ in: 'body', ...limitAboveQuota(outcome.totalQuota) }]);
+    log.info({ request_id: res.getHeader('X-Request-Id'), event_id: eventId, changed: body }, 'the admin changed an event');
     sendJson(res, 200, toEvent(outcome.event));
   };
 
