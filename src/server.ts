@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded/embedded.js';
 import { adminTokenFile, EmbeddedError, keepSecret } from './db/embedded/dataDir.js';
+import { orFullDisk } from './db/embedded/fullDisk.js';
 import { migrate } from './db/migrate.js';
 import { explain, StartError, targetOf } from './db/startFaults.js';
 import { createStartWait } from './db/startWait.js';
@@ -106,7 +107,7 @@ async function openDatabase(config: Config, stopping: AbortSignal): Promise<Data
     return { url: embedded.url, adminToken: config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, adminTokenFile), embedded };
   } catch (error) {
     await embedded.stop();
-    throw error;
+    throw orFullDisk(error, embedded.dataDir);
   }
 }
 
