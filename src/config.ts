@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { contradictions } from './config/contradictions.js';
+import { withPlainSslMode, wrongSslMode } from './config/databaseUrl.js';
 
 const count = (fallback: number, max: number) => z.coerce.number().int().min(1).max(max).default(fallback);
 const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(3_600_000).default(fallback);
@@ -22,6 +23,8 @@ const environment = z.object({
       (url) => URL.canParse(url),
       'is not a valid URL; its port must be a number, and special characters in its password must be written as %XX',
     )
+    .refine((url) => wrongSslMode(url) === undefined, { error: ({ input }) => wrongSslMode(String(input)) ?? '' })
+    .transform(withPlainSslMode)
     .optional(),
   ADMIN_TOKEN: z
     .string()
@@ -238,8 +241,7 @@ function describe(issue: z.core.$ZodIssue): string {
 /** The one setting that a migration needs. @throws ConfigError */
 export function readMigrationUrl(env: NodeJS.ProcessEnv = process.env): string {
   const result = environment.shape.DATABASE_URL.safeParse(env['DATABASE_URL'] === '' ? undefined : env['DATABASE_URL']);
+  if (result.error) throw new ConfigError(result.error.issues.map((issue) => `DATABASE_URL ${describe(issue)}.`).join('\n'));
   if (result.data !== undefined) return result.data;
-  throw new ConfigError(
-    'To migrate, set DATABASE_URL; it must start with postgresql://. The embedded Postgres is migrated when it starts.',
-  );
+  throw new ConfigError('To migrate, set DATABASE_URL. The embedded Postgres is migrated when it starts.');
 }

@@ -31,6 +31,7 @@ function importsOf(path: string): string[] {
 /** The rooms from left to right: each may import those to its right. */
 const rooms = [
   'server',
+  'greeting',
   'signals',
   'stopping',
   'replica',

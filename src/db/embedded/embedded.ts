@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { EmbeddedError, type Place, runAs, unprivilegedAccount } from './account.js';
 import { locateBinaries } from './binaries.js';
+import { orFullDisk } from './fullDisk.js';
 import { initialise } from './initdb.js';
 import { connect, inUse, keepInstanceLock, takeInstanceLock, urlOf } from './instanceLock.js';
 import { openLog, type ServerLog } from './log.js';
@@ -47,7 +48,20 @@ export async function startEmbedded({ dataDir: chosen, settings = {}, signal }: 
   signal?.throwIfAborted();
   const account = process.getuid?.() === 0 ? unprivilegedAccount() : undefined;
   const dataDir = makeDataDir(chosen, account);
-  const place: Place = { dataDir, account, binaries: locateBinaries(account) };
+  try {
+    return await startIn({ dataDir, account, binaries: locateBinaries(account) }, settings, signal);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw orFullDisk(error, dataDir);
+  }
+}
+
+async function startIn(
+  place: Place,
+  settings: NonNullable<EmbeddedOptions['settings']>,
+  signal: AbortSignal | undefined,
+): Promise<Embedded> {
+  const { dataDir } = place;
   const password = keepSecret(dataDir, passwordFile);
   await initialise(place, password, signal);
   await takeOver(place, password, signal);
