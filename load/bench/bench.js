@@ -34,6 +34,7 @@ async function runRounds(contenders, rounds) {
   for (let round = 0; round <= rounds; round += 1) {
     for (const { name, run } of contenders) {
       const perSecond = await run(last[name]);
+      if (round > 0 && perSecond === 0) throw new Error(`${name} answered nothing in a whole run; make the runs longer`);
       last[name] = perSecond;
       if (round > 0) figures[name]?.push(perSecond);
       progress(`${round === 0 ? 'warm-up' : `round ${round}`}  ${name.padEnd(14)} ${perSecond.toFixed(0)}/s`);
@@ -85,7 +86,7 @@ async function main() {
   }
   if (options.reportInto !== undefined) await checkFolder(options.reportInto);
   const stopping = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => stopping.abort(new Error(`it was stopped by ${name}`)));
+  for (const name of ['SIGINT', 'SIGTERM']) process.on(name, () => stopping.abort(`it was stopped by ${name}`));
   process.on('uncaughtException', (error) => stopping.abort(error));
   const report = await benchmark(options, stopping.signal);
   process.stdout.write(options.json ? toJson(report) : toText(report));
@@ -94,7 +95,6 @@ async function main() {
 
 try {
   await main();
-  process.exitCode = 0;
 } catch (error) {
   const isUsage = error instanceof OptionsError;
   progress(isUsage ? `${error.message}\n\n${usage}` : `The benchmark failed: ${error instanceof Error ? error.stack : String(error)}`);

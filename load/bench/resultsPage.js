@@ -38,13 +38,14 @@ function verdict(report) {
 
 /** @param {Report} report @returns {string} load/RESULTS.md */
 export function resultsPage(report) {
-  const { rounds, seconds, figures, latencies } = report;
+  const { rounds, seconds, old, figures, latencies } = report;
   if (!latencies) throw new Error('the report is that of a whole run');
   const own = notes.filter(([names]) => names.every((name) => figures[name] !== undefined));
   return `# Results
 
-One run of \`npm run bench -- --report --rounds=${rounds} --seconds=${seconds}\`, which wrote this page and the
-figures in the README. No other document has figures of the benchmark.
+One run of \`npm run bench -- --report --rounds=${rounds} --seconds=${seconds} --old=${old}\`,
+which wrote this page and the figures in the README. No other document has figures of the
+benchmark.
 
 ${aboutTable(report).join('\n')}
 
