@@ -29,7 +29,21 @@ function importsOf(path: string): string[] {
 }
 
 /** The rooms from left to right: each may import those to its right. */
-const rooms = ['server', 'signals', 'replica', 'http', 'background', 'observability', 'sale', 'sql', 'db', 'concurrency', 'config'];
+const rooms = [
+  'server',
+  'greeting',
+  'signals',
+  'stopping',
+  'replica',
+  'http',
+  'background',
+  'observability',
+  'sale',
+  'sql',
+  'db',
+  'concurrency',
+  'config',
+];
 /** What everything else is about; it imports nothing itself. */
 const domainTypes = 'src/sale/types.ts';
 const roomOf = (path: string) => path.split('/')[1]!.replace(/\.ts$/, '');

@@ -202,7 +202,7 @@ test('a sweep of expired holds changes nothing that anybody sees, and sales go o
   await expectConserved(pool, eventId, 0);
   const swept: number[] = [];
   while (swept.reduce((sum, each) => sum + each, 0) < 2) {
-    await sweep(pool, (count) => {
+    await sweep(pool, ({ holds: count }) => {
       swept.push(count);
       return Promise.resolve(true);
     });

@@ -4,7 +4,7 @@
  */
 import { beforeAll, expect, test } from '@jest/globals';
 import type { Pool } from '../../src/db/client.js';
-import type { Path } from '../../src/sale/pathChoice.js';
+import type { Path } from '../../src/sale/attempt.js';
 import type { Purchase } from '../../src/sale/types.js';
 import { useDatabase } from '../support/database.js';
 import { type AnySale, batchedSale, expectConserved, newEvent, request } from '../support/sales.js';

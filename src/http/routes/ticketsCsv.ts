@@ -7,14 +7,14 @@ import type { Logger } from 'pino';
 import type { Pool, PrismaClient } from '../../db/client.js';
 import { classify } from '../../db/faults.js';
 import { streamTickets, type TicketRow } from '../../sql/streamTickets.js';
-import { csvLine } from '../contract/csv.js';
+import { csvLine, ticketColumns } from '../contract/csv.js';
 import { id } from '../contract/schemas.js';
 import type { Bounded } from '../middleware/bounded.js';
 import { validate } from '../middleware/validate.js';
 import { requireEvent } from './adminPurchases.js';
 import { resource } from './resource.js';
 
-const header = csvLine(['ticket_id', 'purchase_id', 'buyer_id', 'reference', 'purchased_at']);
+const header = csvLine(ticketColumns);
 
 export interface TicketsCsvDeps {
   /** Bounds the admin requests in progress. */
