@@ -50,10 +50,7 @@ const environment = z.object({
   BUYER_JWT_ISSUER: z.string().optional(),
   BUYER_JWT_AUDIENCE: z.string().optional(),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
-  /**
-   * On: one line per request on PORT. At full load the throughput was 0.92 of that without it (lines to a file, medians of five
-   * alternating runs on two busy cores), and 0.48 when a slow reader on the same two cores took the lines from a pipe.
-   */
+  /** On: a line per request on PORT. Under full load 0.92 of the throughput was left; 0.48 with a slow reader of a pipe. */
   ACCESS_LOG: z.enum(['on', 'off']).default('off'),
   /** The data directory of the embedded Postgres. Unset: .onsale in the checkout (as root: a directory below /var/lib/onsale). */
   EMBEDDED_DATA_DIR: z.string().min(1).optional(),
