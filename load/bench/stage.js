@@ -16,6 +16,16 @@ const checkout = fileURLToPath(new URL('../..', import.meta.url));
 /** Of the admin, and of the seller. */
 export const token = 'the-token-of-the-benchmark';
 
+/** @type {Set<import('node:child_process').ChildProcess>} */
+const running = new Set();
+process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
+/** Also when this process fails. @param {import('node:child_process').ChildProcess} child */
+function endWithUs(child) {
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+}
+
 /** @typedef {{ address: string, pid: number, stop: () => Promise<void> }} Program */
 
 /**
@@ -26,7 +36,7 @@ export const token = 'the-token-of-the-benchmark';
 async function startProgram(args, env) {
   const settings = { ...process.env, NODE_ENV: 'production', ...env };
   const child = spawn(process.execPath, args, { cwd: checkout, env: settings, stdio: ['ignore', 'pipe', 'inherit'] });
-  process.once('exit', () => child.kill('SIGKILL')); // also when the benchmark fails
+  endWithUs(child);
   const address = await new Promise((resolve, reject) => {
     let output = '';
     child.stdout.on('data', (chunk) => {
@@ -66,13 +76,11 @@ async function startRedis(dir, closers) {
   const settings = { port, bind: '127.0.0.1', dir, save: '', appendonly: 'yes', appendfsync: 'always' };
   const options = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const child = spawn('redis-server', options, { stdio: 'ignore' });
-  const killed = () => child.kill('SIGKILL');
-  process.once('exit', killed); // also when the benchmark fails
+  endWithUs(child);
   const ended = new Promise((resolve) => child.once('exit', resolve));
   closers.push(async () => {
     child.kill('SIGTERM');
     await ended;
-    process.off('exit', killed);
   });
   while (!(await accepts(port))) {
     if (child.exitCode !== null) throw new Error(`redis-server ended with ${child.exitCode} before it listened`);
