@@ -24,10 +24,13 @@ const standing = z.object({
   'X-Content-Type-Options': header('X-Content-Type-Options', z.literal('nosniff')),
 });
 
-/** Of every answer but probes and metrics, if the operator limits the requests of each client. */
+/**
+ * Of every answer but probes and metrics, if the operator limits the requests of each client. Not components: generators of clients
+ * overlook that a header which is a component can be missing.
+ */
 const rate = z.object({
-  RateLimit: header('RateLimit', z.string().optional().meta({ description: 'The requests left to this client (IETF draft 8)' })),
-  'RateLimit-Policy': header('RateLimit-Policy', z.string().optional().meta({ description: 'The limit of requests, and its window' })),
+  RateLimit: z.string().optional().meta({ description: 'Requests left to this client (IETF draft 8)' }),
+  'RateLimit-Policy': z.string().optional().meta({ description: 'Requests allowed, and the window' }),
 });
 
 export const location = z.object({ Location: z.string().meta({ description: 'The path of what was created' }) });
