@@ -4,7 +4,7 @@ FROM node:20.20.2-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=optional --ignore-scripts
-COPY prisma.config.ts tsconfig.json tsconfig.build.json ./
+COPY build.js prisma.config.ts tsconfig.json tsconfig.build.json ./
 COPY prisma ./prisma
 COPY src ./src
 RUN npm run -s build && npm prune --omit=dev --omit=optional --ignore-scripts

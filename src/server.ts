@@ -6,15 +6,20 @@
 import type { Server } from 'node:http';
 import type { Server as Acceptor } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { watchDatabase } from './background/databaseWatch.js';
 import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded/embedded.js';
 import { adminTokenFile, EmbeddedError, keepSecret } from './db/embedded/dataDir.js';
-import { classify } from './db/faults.js';
+import { orFullDisk } from './db/embedded/fullDisk.js';
 import { migrate } from './db/migrate.js';
+import { explain, StartError, targetOf } from './db/startFaults.js';
+import { createStartWait } from './db/startWait.js';
+import { greeting } from './greeting.js';
 import { addAcceptors } from './http/server/acceptors.js';
 import { drain } from './http/server/drain.js';
 import { createReplica, type Replica } from './replica.js';
 import { Interrupted, unlessAsked, watchSignals } from './signals.js';
+import { reportStop } from './stopping.js';
 
 interface Database {
   readonly url: string;
@@ -45,8 +50,15 @@ async function main(): Promise<void> {
   const stopping = watchSignals(() => process.exit(1)); // first, so that a signal ends everything that is started from here on
   const database = await openDatabase(config, stopping);
   const replica = createReplica(config, database.url, database.adminToken);
+  database.embedded?.keepRunning(replica.log, stopping);
+  const forPeople = database.embedded !== undefined || process.stdout.isTTY;
+  const wait = createStartWait(database.url, 'serve', (reason) => {
+    if (forPeople) say(`Waiting for the database. ${reason}`);
+    else replica.log.warn({ reason }, 'waiting for the database');
+  });
   try {
-    await unlessAsked(stopping, untilDatabaseAnswers(replica)); // before the greeting, so that its commands work at once
+    const usable = database.embedded !== undefined || (await unlessAsked(stopping, wait.isUsable()));
+    if (usable) await unlessAsked(stopping, untilDatabaseAnswers(replica)); // before the greeting, so that its commands work at once
     const server = await listen(replica.createServer, config, 'PORT');
     const acceptors = accept(server, replica);
     const drained = async (cutOffMs: number) => drain(server, cutOffMs, replica.unanswered, await acceptors);
@@ -54,15 +66,13 @@ async function main(): Promise<void> {
     const operations =
       config.OPERATIONS_PORT === undefined ? undefined : await listen(replica.createOperationsServer, config, 'OPERATIONS_PORT');
     await acceptors;
-    const address = addressOf(server);
-    const operationsAddress = operations && addressOf(operations);
-    const generatedToken = config.ADMIN_TOKEN === undefined ? database.adminToken : undefined;
-    if (database.embedded) {
-      greet(address, config.DOCS === 'on', operationsAddress, generatedToken, database.embedded, replica.whoMay);
-    } else {
-      replica.log.info({ address, operations_address: operationsAddress, who_may: replica.whoMay }, 'listening');
-    }
+    const at = { address: addressOf(server), operations: operations && addressOf(operations) };
+    if (!forPeople) replica.log.info({ address: at.address, operations_address: at.operations, who_may: replica.whoMay }, 'listening');
+    if (!usable) await wait.untilUsable();
     await untilReady(replica);
+    if (forPeople) greet(at, config, database, replica.whoMay);
+    else if (!usable) replica.log.info('ready');
+    watchDatabase(replica.readiness, replica.log, stopping);
   } catch (error) {
     await replica.close();
     await database.embedded?.stop();
@@ -70,9 +80,23 @@ async function main(): Promise<void> {
   }
 }
 
+function greet(at: { address: string; operations: string | undefined }, config: Config, database: Database, whoMay: string): void {
+  const addresses = at.operations === undefined ? [] : [`Its probes and metrics are on ${at.operations}`];
+  const where = database.embedded?.dataDir ?? 'the database of DATABASE_URL';
+  const generatedToken = config.ADMIN_TOKEN === undefined ? database.adminToken : undefined;
+  say(greeting({ address: at.address, documented: config.DOCS === 'on', addresses, where, generatedToken, whoMay }));
+}
+
+/** A job that waits for ever would block a deployment without failing it. */
+const migrationWaitMaxMs = 60_000;
+
 async function migrateOnly(url: string): Promise<void> {
+  const wait = createStartWait(url, 'migrate', (reason) => {
+    say(`Waiting for the database. ${reason}`);
+  });
+  await wait.untilUsable(migrationWaitMaxMs);
   const applied = await migrate(url).catch((error: unknown) => {
-    throw new ConfigError(`The database of DATABASE_URL could not be migrated: ${classify(error).name}.`);
+    throw new StartError(`The migration failed and changed nothing. ${explain(error, targetOf(url)).sentence}`);
   });
   say(applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The database is up to date.');
 }
@@ -87,7 +111,7 @@ async function openDatabase(config: Config, stopping: AbortSignal): Promise<Data
     return { url: embedded.url, adminToken: config.ADMIN_TOKEN ?? keepSecret(embedded.dataDir, adminTokenFile), embedded };
   } catch (error) {
     await embedded.stop();
-    throw error;
+    throw orFullDisk(error, embedded.dataDir);
   }
 }
 
@@ -129,36 +153,6 @@ function addressOf(server: Server): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${String(address.port)}`;
 }
 
-/** @param generatedToken the generated token; undefined if ADMIN_TOKEN is set, because the operator's secret must not be printed */
-function greet(
-  address: string,
-  documented: boolean,
-  operationsAddress: string | undefined,
-  generatedToken: string | undefined,
-  { dataDir }: Embedded,
-  whoMay: string,
-): void {
-  const docs = documented ? `, its API at ${address}/docs` : '';
-  const operations = operationsAddress === undefined ? '' : `\nIts probes and metrics are on ${operationsAddress}`;
-  const header = generatedToken === undefined ? '"Authorization: Bearer $ADMIN_TOKEN"' : `'Authorization: Bearer ${generatedToken}'`;
-  say(`
-onsale is on ${address}${docs}${operations}
-It keeps its data in ${dataDir}
-The admin token is ${generatedToken ?? 'that of ADMIN_TOKEN'}
-${whoMay}
-
-Create an event with 100 tickets and at most 4 per purchase:
-
-  curl -s ${address}/admin/events -H ${header} \\
-    -H 'Content-Type: application/json' -d '{"name":"First night","total_quota":100,"max_purchase_limit":4}'
-
-Buy two tickets, with the id from the answer:
-
-  curl -s ${address}/events/EVENT_ID/purchases -H 'Content-Type: application/json' \\
-    -H 'Idempotency-Key: a-key-of-your-own-choice' -d '{"quantity":2}'
-`);
-}
-
 /** Opening the first connections may take longer than one readiness check waits. */
 async function untilDatabaseAnswers({ readiness }: Replica): Promise<void> {
   for (let attempt = 0; attempt < 10; attempt += 1) {
@@ -167,19 +161,9 @@ async function untilDatabaseAnswers({ readiness }: Replica): Promise<void> {
   }
 }
 
-/** Logs why the replica is not ready until it is. The schema may be behind if the replica starts before the migration has run. */
-async function untilReady({ readiness, log }: Replica): Promise<void> {
-  let reported = '';
-  for (;;) {
-    const state = await readiness.check();
-    if (state.ready) {
-      if (reported !== '') log.info('ready');
-      return;
-    }
-    if (state.reason !== reported) log.warn({ reason: state.reason }, 'not ready');
-    reported = state.reason;
-    await pause(500, undefined, { ref: false });
-  }
+/** The database is usable, but the pool may still need a moment for it. */
+async function untilReady({ readiness }: Replica): Promise<void> {
+  while (!(await readiness.check()).ready) await pause(500, undefined, { ref: false });
 }
 
 function onStop(
@@ -191,11 +175,17 @@ function onStop(
 ): void {
   const stop = async (): Promise<void> => {
     replica.readiness.drain();
-    await pause(config.DRAIN_DELAY_MS);
     // A request that is still arriving is complete by the request timeout, and then answered by the purchase deadline.
-    await drained(config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS);
+    const times = { listensForMs: config.DRAIN_DELAY_MS, answersForMs: config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS };
+    const report = reportStop(replica, times, (details, sentence) => {
+      if (embedded) say(sentence);
+      else replica.log.info(details, sentence);
+    });
+    await pause(times.listensForMs);
+    await drained(times.answersForMs);
     await replica.close();
     await embedded?.stop();
+    report.ended();
     process.exit(0);
   };
   if (stopping.aborted) stop().catch(fail);
@@ -207,7 +197,7 @@ function fail(error: unknown): never {
     say(error.message);
     process.exit(0);
   }
-  const known = error instanceof ConfigError || error instanceof EmbeddedError;
+  const known = error instanceof ConfigError || error instanceof EmbeddedError || error instanceof StartError;
   process.stderr.write(
     known ? `${error.message}\n` : `onsale stopped: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
   );

@@ -126,6 +126,7 @@ const app = createApp({
   availability: { read: async () => ({ kind: 'found', event }) },
   reads: unused,
   admin: unused,
+  exports: unused,
   callers: createCallers({ adminToken: process.env['ADMIN_TOKEN'] ?? '' }),
   readiness: ready,
   metrics: createMetrics(() => undefined),
@@ -133,7 +134,15 @@ const app = createApp({
   refuseEarly: () => false,
   refusals,
   operationsElsewhere: false,
-  limits: { lookups: bounds, lists: bounds, admin: bounds, requestsPerMinuteMax: 0, trustedProxies: 0 },
+  limits: {
+    lookups: bounds,
+    lists: bounds,
+    admin: bounds,
+    exports: bounds,
+    batchTakenMs: 1_000,
+    requestsPerMinuteMax: 0,
+    trustedProxies: 0,
+  },
 });
 const { listener } = createGate(() => false, refusals, app);
 // `plain` is what `app.listen` gives, and what most programs have (see createExpressServer).

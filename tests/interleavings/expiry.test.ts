@@ -35,7 +35,7 @@ const ones = (count: number) => new Array<number>(count).fill(1);
 /** One round of a sweeper. @returns the holds that it has expired */
 async function sweepOnce(of: Pool): Promise<number> {
   let swept = 0;
-  await sweep(of, (holds) => {
+  await sweep(of, ({ holds }) => {
     swept += holds;
     return Promise.resolve(true);
   });

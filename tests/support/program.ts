@@ -12,9 +12,12 @@ export type Program = ChildProcess & { output: () => string };
 const started: Program[] = [];
 
 /** The program as `npm start` runs it, with what it printed so far. */
-export function startProgram(dataDir: string, env: Record<string, string> = {}): Program {
+export function startProgram(dataDir: string, env: Record<string, string> = {}, args: readonly string[] = []): Program {
   const settings = { DATABASE_URL: '', ADMIN_TOKEN: '', EMBEDDED_DATA_DIR: dataDir, PORT: '0', NODE_OPTIONS: '', ...env };
-  const child = spawn(process.execPath, ['dist/server.js'], { env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['dist/server.js', ...args], {
+    env: { ...process.env, ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
   const program = Object.assign(child, { output: () => output });

@@ -13,6 +13,7 @@ import {
   chmodSync,
   closeSync,
   constants,
+  existsSync,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -23,9 +24,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Account, EmbeddedError, runAs } from './account.js';
+import { orFullDisk } from './fullDisk.js';
 import { entryAt, readPlainFile, rootHome, rootOnlyPath } from './ownership.js';
 
 export { type Account, EmbeddedError, unprivilegedAccount } from './account.js';
@@ -68,7 +70,7 @@ export function makeDataDir(chosen: string | undefined, account: Account | undef
   let made: string | undefined;
   try {
     if (account) dataDir = rootOnlyPath(dataDir);
-    made = mkdirSync(dataDir, { recursive: true, mode: 0o755 });
+    made = makeDirectories(dataDir);
     refuseForeign(dataDir);
     if (account) {
       claim(dataDir, account);
@@ -78,7 +80,11 @@ export function makeDataDir(chosen: string | undefined, account: Account | undef
     }
   } catch (error) {
     if (error instanceof EmbeddedError) throw error;
-    throw new EmbeddedError(`The data directory ${dataDir} cannot be used: ${(error as Error).message}.`);
+    const failure = orFullDisk(error, dirname(dataDir));
+    if (failure instanceof EmbeddedError) throw failure;
+    throw new EmbeddedError(
+      `The data directory ${dataDir} cannot be used: ${(error as Error).message}; choose another with EMBEDDED_DATA_DIR.`,
+    );
   }
   const reach = account ? 'cd "$0"' : 'cd "$0" && test -r . && test -w .';
   const probe = spawnSync('/bin/sh', ['-c', reach, dataDir], { ...runAs(account), stdio: 'ignore' });
@@ -88,6 +94,14 @@ export function makeDataDir(chosen: string | undefined, account: Account | undef
     throw new EmbeddedError(`The data directory ${dataDir} cannot be reached${byWhom}; choose another with EMBEDDED_DATA_DIR.`);
   }
   return dataDir;
+}
+
+/** Node's own recursive mkdir never returns below a directory such as /proc. @returns the first directory that was created */
+function makeDirectories(path: string): string | undefined {
+  const missing: string[] = [];
+  for (let name = path; !existsSync(name); name = dirname(name)) missing.unshift(name);
+  for (const name of missing) mkdirSync(name, { mode: 0o755 });
+  return missing[0];
 }
 
 function refuseForeign(dataDir: string): void {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Account, EmbeddedError, type Place, runAs } from './account.js';
 import { isOtherProcess, removeTree } from './ownership.js';
 import { runTool } from './process.js';
+import { hasUsableCluster } from './usableCluster.js';
 
 export const superuser = 'onsale';
 
@@ -12,10 +13,11 @@ export const superuser = 'onsale';
  *
  * @throws EmbeddedError, or the signal's reason
  */
-export async function initialise({ binaries, dataDir, account }: Place, password: string, signal?: AbortSignal): Promise<void> {
+export async function initialise(place: Place, password: string, signal?: AbortSignal): Promise<void> {
+  const { binaries, dataDir, account } = place;
   removeUnfinished(dataDir, account);
+  if (hasUsableCluster(place)) return;
   const cluster = join(dataDir, 'cluster');
-  if (existsSync(join(cluster, 'PG_VERSION'))) return;
   const unfinished = `${cluster}.${String(process.pid)}`;
   // A separate file, so that the account never owns the permanent one.
   const passwordForInitdb = join(dataDir, 'initdb-password');
@@ -32,7 +34,7 @@ export async function initialise({ binaries, dataDir, account }: Place, password
       signal,
     );
     signal?.throwIfAborted();
-    if (failure !== undefined) throw new EmbeddedError(`initdb failed: ${failure}`);
+    if (failure !== undefined) throw new EmbeddedError(`The database could not be created: ${failure.replaceAll(/\s+/g, ' ')}`);
     renameSync(unfinished, cluster);
   } catch (error) {
     removeTree(unfinished, account);
