@@ -118,7 +118,7 @@ test.each(fates)('a sweep whose commit is %s gives back once', async (fate) => {
   const faults = tallyOf(`sweep ${fate}`);
   const scene = await setScene();
   const { id } = await scene.held();
-  const met = meetNext('by COMMIT', fate);
+  const met = meetNext('by itself', fate);
   await scene.expire(id);
   await untilTrue(() => met.happened === 1);
   count(faults, `sweep ${fate}`);
