@@ -72,7 +72,7 @@ const tokenHeaders = (path: string) => {
 const bodySchema = ({ requestBody }: Operation) => requestBody?.content['application/json']?.schema;
 
 const knownIds = fc.tuple(fc.nat(), fc.nat()).map(([event, purchase]) => ({ event, purchase }));
-type KnownIds = { readonly event: number; readonly purchase: number };
+interface KnownIds { readonly event: number; readonly purchase: number }
 
 function fill(path: string, { event, purchase }: KnownIds): string {
   const { events, purchases } = stage;
