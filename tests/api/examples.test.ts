@@ -185,3 +185,12 @@ test('the page on retries names every answer after which a client repeats its re
   const codes = [...description.matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)].map(([, code]) => String(code));
   expect(codes.filter((code) => !Object.hasOwn(catalogue, code))).toEqual([]);
 });
+
+test('what the operator configures is described too: the headers of a limited rate, and its refusal', async () => {
+  const { address } = await database.startReplica({ CLIENT_REQUESTS_PER_MINUTE_MAX: '3' });
+  await publishedDocument(address); // the first request
+  const replies = [await call(address, 'GET /events'), await call(address, `GET /events/${nobody}`), await call(address, 'GET /events')];
+  expect(replies.map(({ status }) => status)).toEqual([200, 404, 429]);
+  for (const { headers } of replies) expect(Object.keys(headers)).toEqual(expect.arrayContaining(['ratelimit', 'ratelimit-policy']));
+  expect(replies[2]?.headers['retry-after']).toMatch(/^[1-9]\d*$/);
+});
