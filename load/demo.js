@@ -36,8 +36,7 @@ class DemoError extends Error {}
 /** Ctrl-C, SIGTERM, or a hang-up. */
 class Stopped extends Error {}
 
-/** @typedef {{ status: number, body: any, retryAfterMs: number }} Answer */
-/** @typedef {{ address: string, token: string, stop: () => Promise<void> }} Server */
+/** @typedef {{ status: number, body: any, retryAfterMs: number }} Answer @typedef {{ address: string, token: string, stop: () => Promise<void> }} Server */
 
 /** Counts of buyers, by how they ended, and of tickets. */
 const tally = { arrived: 0, bought: 0, soldOut: 0, gaveUp: 0, tickets: 0, doubles: 0, waits: 0 };

@@ -15,8 +15,8 @@ const commandsIn = (text: string) => text.match(/^ {2}curl (?:.*\\\n)*.*$/gm) ??
 /** What curl would get, one argument a line. */
 function argumentsOf(shell: string, command: string, env: Record<string, string> = {}): string[] {
   const script = `curl() { printf '%s\\n' "$@"; }\n${command}`;
-  const { stdout, stderr } = spawnSync(shell, ['-c', script], { encoding: 'utf8', env: { PATH: process.env['PATH'], ...env } });
-  expect(stderr).toBe('');
+  const { stdout, status } = spawnSync(shell, ['-c', script], { encoding: 'utf8', env: { PATH: process.env['PATH'], ...env } });
+  expect(status).toBe(0);
   return stdout.trim().split('\n');
 }
 
