@@ -3,7 +3,6 @@
 FROM node:20.20.2-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY prisma/unused ./prisma/unused
 RUN npm ci --omit=optional --ignore-scripts
 COPY build.js prisma.config.ts tsconfig.json tsconfig.build.json ./
 COPY prisma ./prisma

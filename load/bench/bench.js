@@ -11,15 +11,37 @@ import { closedLoop, constantArrival, oneAtATime, percentile, wrkVersion } from 
 import { toJson, toText } from './report.js';
 import { openStage, redisVersion, token } from './stage.js';
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '4' },
-    only: { type: 'string' },
-    old: { type: 'string', default: '5000000' },
-    json: { type: 'boolean', default: false },
-  },
-});
+const usage = `The side-by-side benchmark. After "npm run bench --":
+  --rounds=3                 measured rounds; one more warms up
+  --seconds=4                of each run
+  --only=purchases,nothing   contenders, by name
+  --old=5000000              tickets sold before, of the contender "old event"
+  --json                     figures as JSON
+`;
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        rounds: { type: 'string', default: '3' },
+        seconds: { type: 'string', default: '4' },
+        only: { type: 'string' },
+        old: { type: 'string', default: '5000000' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    }).values;
+  } catch (error) {
+    process.stderr.write(`${/** @type {Error} */ (error).message}\n\n${usage}`);
+    return process.exit(1);
+  }
+}
+
+const options = readOptions();
+if (options.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
 const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
 const connections = 256;
