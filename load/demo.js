@@ -33,12 +33,10 @@ const forPeople = process.stdout.isTTY;
 const say = (/** @type {string} */ line) => process.stdout.write(`${line}\n`);
 
 class DemoError extends Error {}
-/** Ctrl-C, SIGTERM, or a hang-up. */
 class Stopped extends Error {}
 
 /** @typedef {{ status: number, body: any, retryAfterMs: number }} Answer @typedef {{ address: string, token: string, stop: () => Promise<void> }} Server */
 
-/** Counts of buyers, by how they ended, and of tickets. */
 const tally = { arrived: 0, bought: 0, soldOut: 0, gaveUp: 0, tickets: 0, doubles: 0, waits: 0 };
 /** Broken promises, which must not be. @type {string[]} */
 const wrong = [];
@@ -133,10 +131,10 @@ function progressLine(startedAtMs) {
 /** Shows the progress until the work ends: in a terminal on one line, elsewhere a line every two seconds. @param {Promise<unknown>} work */
 async function showing(work) {
   const startedAtMs = performance.now();
-  const show = () =>
-    process.stdout.write(
-      forPeople ? `\r\x1b[K${progressLine(startedAtMs).slice(0, process.stdout.columns - 1)}` : `${progressLine(startedAtMs)}\n`,
-    );
+  const show = () => {
+    const line = progressLine(startedAtMs);
+    process.stdout.write(forPeople ? `\r\x1b[K${line.slice(0, process.stdout.columns - 1)}` : `${line}\n`);
+  };
   const timer = setInterval(show, forPeople ? 100 : 2_000);
   try {
     await work;
