@@ -1,6 +1,6 @@
 /**
  * The snapshot path serves batches in which no request can be granted, with one read and no lock. It gives only refusals, which
- * take no tickets; these are true as of that read.
+ * take no tickets; these are true as of that read, and no longer: tickets can come back, so nothing remembers a refusal.
  */
 import type { Pool } from '../db/client.js';
 import { readSnapshot } from '../sql/readSnapshot.js';
