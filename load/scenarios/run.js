@@ -3,9 +3,10 @@
 import { abandon } from './abandoned.js';
 import { tryTenTimes } from './buyers.js';
 import { sellBesideExpired } from './expired.js';
+import { hammerAtLimit } from './scalper.js';
 
 /** @type {Record<string, (say: (line: string) => void) => Promise<void>>} */
-const scenarios = { abandoned: abandon, buyers: tryTenTimes, expired: sellBesideExpired };
+const scenarios = { abandoned: abandon, buyers: tryTenTimes, expired: sellBesideExpired, scalper: hammerAtLimit };
 
 const names = process.argv.slice(2);
 for (const name of names.length > 0 ? names : Object.keys(scenarios)) {

@@ -27,10 +27,11 @@ export class BuyersAtLimit {
   }
 
   /** Call it with each outcome. */
-  learn(eventId: string, request: EventRequest, outcome: Pick<Outcome, 'kind'>): void {
+  learn(eventId: string, request: EventRequest, outcome: { readonly kind: Outcome['kind']; readonly replayed?: boolean }): void {
     if (request.kind !== 'buy' || request.buyerId === null) return;
     const buyer = eventId + request.buyerId;
-    if (outcome.kind === 'granted') this.#buyers.delete(buyer);
+    // A replay says nothing about the total: with one between any two attempts he would be forgotten each time.
+    if (outcome.kind === 'granted' && outcome.replayed !== true) this.#buyers.delete(buyer);
     if (outcome.kind !== 'buyer-limit-exceeded') return;
     this.#buyers.add(buyer);
     if (this.#buyers.size <= this.#buyersMax) return;

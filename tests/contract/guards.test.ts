@@ -57,17 +57,22 @@ test('the fast path sells to no request whose key is known, and to all others', 
   await expectConserved(pool, eventId, 3);
 });
 
-test('a snapshot refuses a batch if nobody in it can be granted, and none if anybody can or a key is known', async () => {
+test('a snapshot answers a batch if nobody in it can be granted, replays too, and none if anybody can', async () => {
   const eventId = await newEvent(pool, 2, 2);
   const refusals = (...requests: ReturnType<typeof request>[]) =>
     refuseBySnapshot(pool, eventId, requests, { ...rules, maxPurchaseLimit: 2 });
   await expect(refusals(request(3), request(4))).resolves.toMatchObject([{ kind: 'purchase-limit-exceeded' }, {}]);
   await expect(refusals(request(3), request(1))).resolves.toBeUndefined();
-  await attemptFast(pool, eventId, [request(2, 'known')]);
+  const bought = request(2, 'known');
+  await attemptFast(pool, eventId, [bought]);
   await expect(refusals(request(1), request(3, 'unknown'))).resolves.toMatchObject([
     { kind: 'sold-out' },
     { kind: 'purchase-limit-exceeded' },
   ]);
-  await expect(refusals(request(1), request(2, 'known'))).resolves.toBeUndefined();
+  await expect(refusals(request(1), request(2, 'known'), request(1, 'known'))).resolves.toMatchObject([
+    { kind: 'sold-out' },
+    { kind: 'granted', replayed: true, purchase: { id: bought.purchaseId, ticketIds: { length: 2 } } },
+    { kind: 'idempotency-key-reused' },
+  ]);
   await expectConserved(pool, eventId, 2);
 });

@@ -38,6 +38,7 @@ test('a buyer who is granted something is forgotten; any other outcome changes n
   atLimit.learn(eventId, buy('bob'), { kind: 'granted' });
   atLimit.learn(other, buy('ann'), { kind: 'granted' });
   atLimit.learn(eventId, release, { kind: 'settled' });
+  atLimit.learn(eventId, buy('ann'), { kind: 'granted', replayed: true });
   expect(expectsRefusals(atLimit.queueOf(eventId, buy('ann')))).toBe(true);
   atLimit.learn(eventId, buy('ann'), { kind: 'granted' });
   expect(atLimit.queueOf(eventId, buy('ann'))).toBe(eventId);
