@@ -55,7 +55,7 @@ async function openDatabase(config, count, signal) {
       stop: async () => undefined,
     };
   }
-  const ofOne = config.SALE_CONNECTIONS_MAX + config.READ_CONNECTIONS_MAX + config.ADMIN_CONNECTIONS_MAX;
+  const ofOne = config.SALE_CONNECTIONS_MAX + config.READ_CONNECTIONS_MAX + config.ADMIN_CONNECTIONS_MAX + config.EXPORT_CONNECTIONS_MAX;
   const settings = { max_connections: Math.max(100, count * ofOne + connectionsForPeople) };
   const embedded = await startEmbedded({ dataDir: config.EMBEDDED_DATA_DIR, settings, signal });
   try {

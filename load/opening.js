@@ -1,5 +1,5 @@
 /**
- * A sale opens at the announced second. Everybody is there before, asks, is told when to ask again, and does: half of them after
+ * A sale opens at the announced second. Everybody is there before, asks, is answered with the time to ask again, and does so: half of them after
  * `Retry-After`, the others at `sale_starts_at`. No ticket is sold before that time, and then exactly the quota.
  *
  *     k6 run -e ADMIN_TOKEN=… load/opening.js           BUYERS=5000 QUOTA=1000 OPENS_IN=15 (seconds); WINDOW=no compares: a sale that is open
@@ -68,7 +68,7 @@ export default function (event) {
     const isNotYet = answer.status === 409 && code === 'sale-not-started';
     const isShed = answer.status === 503 && code === 'overloaded';
     const isInOrder = check(answer, {
-      'not yet, or not now: told when to ask again': () => (isNotYet || isShed) && retryAfter(answer) >= 1,
+      'not yet, or not now: the answer says when to ask again': () => (isNotYet || isShed) && retryAfter(answer) >= 1,
     });
     if (!isInOrder) {
       strange.add(1, { status: String(answer.status), code: code });
@@ -76,7 +76,7 @@ export default function (event) {
     }
     (isNotYet ? waiting : shed).add(1);
     const untilOpening = (Date.parse(String(answer.json('sale_starts_at'))) - Date.now()) / 1000;
-    // Whose clock is fast asks too early, and is told again.
+    // A client whose clock is fast asks too early and is refused again.
     sleep(isNotYet && exec.vu.idInTest % 2 === 0 ? Math.max(0.1, untilOpening) : retryAfter(answer));
   }
 }

@@ -1,6 +1,6 @@
 /** Builds a replica from a configuration: its pools, its sale, its application. Opens no connection and no port. */
 import type { Server, ServerOptions, ServerResponse } from 'node:http';
-import type { Express } from 'express';
+import type { Express, Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { type AppLimits, createApp, createOperationsApp } from './http/app.js';
 import type { Config } from './config.js';
@@ -13,6 +13,9 @@ import { createExpressServer } from './http/server/expressServer.js';
 import { createGate, createRefuseEarly, type Gate } from './http/server/gate.js';
 import { probeHalfClosed } from './http/server/halfClosed.js';
 import { startLagMeter } from './observability/eventLoopLag.js';
+import { watchReplica } from './observability/gauges.js';
+import { openAccessLog } from './observability/accessLog.js';
+import { FaultLog } from './observability/faultLog.js';
 import { createMetrics, type Metrics } from './observability/metrics.js';
 import { Refusals } from './http/server/refusals.js';
 import { cutSlowReaders } from './http/server/slowReaders.js';
@@ -23,6 +26,7 @@ import { ofKnownEvents } from './sale/knownEvents.js';
 import { createSale } from './sale/sale.js';
 import { createCallers, whoMay } from './http/middleware/callers.js';
 import { openBuyerTokens } from './http/tokens/buyerTokens.js';
+import { watchEventTotals } from './background/eventTotals.js';
 import { startSweeper } from './background/sweeper.js';
 
 export interface Replica {
@@ -33,6 +37,8 @@ export interface Replica {
   readonly createOperationsServer: (options?: ServerOptions) => Server;
   /** Answers that clients are still owed. */
   readonly unanswered: Iterable<ServerResponse>;
+  /** Downloads of tickets in progress, which are answers too. */
+  readonly downloads: number;
   readonly readiness: Readiness;
   readonly log: Logger;
   /** One sentence for people: who may confirm and who may buy. */
@@ -45,8 +51,9 @@ export function createReplica(config: Config, url: string, adminToken: string): 
   const log = pino({ level: config.LOG_LEVEL, base: null, timestamp: pino.stdTimeFunctions.isoTime });
   const pools = openPools(config, url);
   const lag = startLagMeter();
-  const metrics = createMetrics((fault, error) => {
-    log.warn({ fault: fault.name, sqlstate: fault.sqlState, err: fault.transient ? undefined : error }, 'a batch failed');
+  const faults = new FaultLog(log);
+  const metrics = createMetrics((fault, error, carried) => {
+    faults.failed('a batch', fault, error, carried);
   });
   const known = new EventRegistry();
   const sale = createSale(pools.sale, known, saleLimits(config), metrics.saleObserver);
@@ -80,27 +87,29 @@ export function createReplica(config: Config, url: string, adminToken: string): 
     operationsElsewhere: config.OPERATIONS_PORT !== undefined,
     limits: appLimits(config),
   });
-  const gate = createGate(refuseEarly, refusals, neverHtml(app, log, refusals));
-  metrics.gauge('onsale_refusals_waiting', 'Refusals waiting to be sent', () => refusals.waiting);
-  metrics.gauge('onsale_queue_requests', 'Purchase requests waiting in queues for a batch', () => sale.waiting);
-  metrics.gauge('onsale_purchases_in_progress', 'Purchase requests admitted and not yet answered', () => sale.inProgress);
-  metrics.gauge('onsale_batches_running', 'Batches running', () => sale.batchesRunning);
-  metrics.gauge('onsale_event_loop_lag_seconds', 'Event-loop lag', () => lag.lagMs() / 1000);
-  metrics.gauge('onsale_buyer_keys_age_seconds', "Since the keys of buyers' tokens were fetched", () => (tokens?.keysAgeMs() ?? 0) / 1000);
-  watchPools(metrics, pools);
-  const sweeper = startSweeper(pools.admin, config.SWEEP_INTERVAL_MS, readiness, metrics, log);
+  const admitting = createGate(refuseEarly, refusals, neverHtml(app, log, refusals));
+  const accessLog = config.ACCESS_LOG === 'on' ? openAccessLog() : undefined;
+  const gate = accessLog ? { ...admitting, listener: accessLog.wrap(admitting.listener, (req) => (req as Request).ip) } : admitting;
+  watchReplica(metrics, { sale, refusals, lag, tokens, pools });
+  const eventTotals = watchEventTotals(pools.admin.prisma, config.EVENT_METRICS_MAX, readiness, metrics, faults);
+  const sweeper = startSweeper(pools.admin, config.SWEEP_INTERVAL_MS, readiness, metrics, faults);
 
   return {
     app,
     createServer: (options) => serveBuyers(config, gate, app, metrics, log, options),
     createOperationsServer: (options) => serveOperations(config, createOperationsApp({ readiness, metrics, log }), metrics, log, options),
     unanswered: gate.unanswered,
+    get downloads() {
+      return pools.exports.inUse();
+    },
     readiness,
     log,
     whoMay: whoMay(config.SELLER_TOKEN !== undefined, config.BUYER_JWT_ISSUER),
     close: async () => {
-      await Promise.all([sale.close(), sweeper.stop(), tokens?.stop()]);
+      await Promise.all([sale.close(), sweeper.stop(), eventTotals?.stop(), tokens?.stop()]);
       lag.stop();
+      faults.close();
+      accessLog?.close();
       await Promise.all(Object.values(pools).map((pool) => pool.close()));
     },
   };
@@ -185,25 +194,6 @@ function readLimits(config: Config) {
     queriesInFlightMax: config.READ_CONNECTIONS_MAX - 1, // more would take the connections of lists and look-ups, and coalesce fewer reads
     batchReadsMax: config.BATCH_REQUESTS_MAX,
   };
-}
-
-type Pools = ReturnType<typeof openPools>;
-
-function watchPools(metrics: Metrics, pools: Pools): void {
-  const each = (read: (pool: Pools[keyof Pools]) => number) => () =>
-    Object.fromEntries(Object.entries(pools).map(([name, pool]) => [name, read(pool)]));
-  metrics.gauges(
-    'onsale_connections_in_use',
-    'Connections to Postgres in use',
-    'pool',
-    each((pool) => pool.inUse()),
-  );
-  metrics.gauges(
-    'onsale_connections_max',
-    'Limit of connections to Postgres',
-    'pool',
-    each((pool) => pool.connectionsMax),
-  );
 }
 
 function openPools(config: Config, url: string) {

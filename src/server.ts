@@ -6,6 +6,7 @@
 import type { Server } from 'node:http';
 import type { Server as Acceptor } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { watchDatabase } from './background/databaseWatch.js';
 import { type Config, ConfigError, readConfig, readMigrationUrl } from './config.js';
 import { type Embedded, startEmbedded } from './db/embedded/embedded.js';
 import { adminTokenFile, EmbeddedError, keepSecret } from './db/embedded/dataDir.js';
@@ -18,6 +19,7 @@ import { addAcceptors } from './http/server/acceptors.js';
 import { drain } from './http/server/drain.js';
 import { createReplica, type Replica } from './replica.js';
 import { Interrupted, unlessAsked, watchSignals } from './signals.js';
+import { reportStop } from './stopping.js';
 
 interface Database {
   readonly url: string;
@@ -48,6 +50,7 @@ async function main(): Promise<void> {
   const stopping = watchSignals(() => process.exit(1)); // first, so that a signal ends everything that is started from here on
   const database = await openDatabase(config, stopping);
   const replica = createReplica(config, database.url, database.adminToken);
+  database.embedded?.keepRunning(replica.log, stopping);
   const forPeople = database.embedded !== undefined || process.stdout.isTTY;
   const wait = createStartWait(database.url, 'serve', (reason) => {
     if (forPeople) say(`Waiting for the database. ${reason}`);
@@ -69,6 +72,7 @@ async function main(): Promise<void> {
     await untilReady(replica);
     if (forPeople) greet(at, config, database, replica.whoMay);
     else if (!usable) replica.log.info('ready');
+    watchDatabase(replica.readiness, replica.log, stopping);
   } catch (error) {
     await replica.close();
     await database.embedded?.stop();
@@ -171,11 +175,17 @@ function onStop(
 ): void {
   const stop = async (): Promise<void> => {
     replica.readiness.drain();
-    await pause(config.DRAIN_DELAY_MS);
     // A request that is still arriving is complete by the request timeout, and then answered by the purchase deadline.
-    await drained(config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS);
+    const times = { listensForMs: config.DRAIN_DELAY_MS, answersForMs: config.REQUEST_TIMEOUT_MS + config.PURCHASE_DEADLINE_MS };
+    const report = reportStop(replica, times, (details, sentence) => {
+      if (embedded) say(sentence);
+      else replica.log.info(details, sentence);
+    });
+    await pause(times.listensForMs);
+    await drained(times.answersForMs);
     await replica.close();
     await embedded?.stop();
+    report.ended();
     process.exit(0);
   };
   if (stopping.aborted) stop().catch(fail);

@@ -2,7 +2,7 @@
  * Goal: the style of this project is executable; what can be checked by a machine is not left to memory.
  * Method: the files themselves, read as text.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
@@ -33,6 +33,7 @@ const rooms = [
   'server',
   'greeting',
   'signals',
+  'stopping',
   'replica',
   'http',
   'background',
@@ -163,6 +164,66 @@ test('the error catalogue is in the README, code by code and status by status', 
   expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(Object.entries(catalogue).map(([code, { status }]) => [code, status])));
 });
 
+test('the page for clients says what each refusal means', async () => {
+  const { catalogue } = await import('../src/http/contract/problems.js');
+  const clients = read('docs/clients.md');
+  const explained = [...clients.slice(clients.indexOf('## What each refusal means')).matchAll(/^\| ((?:`[a-z-]+`(?:, )?)+) \|/gm)];
+  expect(explained.flatMap(([, codes]) => codes!.match(/[a-z-]+/g)).sort()).toEqual(Object.keys(catalogue).sort());
+});
+
+const pages = ['.', 'docs', 'deploy', 'load', 'tests']
+  .flatMap((folder) => readdirSync(join(root, folder)).map((name) => join(folder, name)))
+  .filter((path) => path.endsWith('.md'));
+const prose = (path: string) => read(path).replaceAll(/^```[^]*?^```/gm, '');
+
+/** As GitHub makes anchors of headings. */
+const anchorsOf = (path: string) =>
+  [...prose(path).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\p{M}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
+test('every link of a document leads to a file and a heading that exist', () => {
+  const links = pages.flatMap((page) =>
+    [...prose(page).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, target]) => ({ page, target: target! }))
+      .filter(({ target }) => !/^https?:/.test(target)),
+  );
+  const broken = links.filter(({ page, target }) => {
+    const [path = '', anchor] = target.split('#');
+    const file = path === '' ? page : join(dirname(page), path);
+    return !existsSync(join(root, file)) || (anchor !== undefined && !anchorsOf(file).includes(anchor));
+  });
+  expect(links.length).toBeGreaterThan(40);
+  expect(broken).toEqual([]);
+});
+
+/** A path is named from the root, from `src/`, or from the folder of the document. */
+test('every file that a document names exists', () => {
+  const named = pages
+    .filter((page) => page !== 'CHANGELOG.md') // which names what there was
+    .flatMap((page) =>
+      [...prose(page).matchAll(/`((?:[\w.]+\/)+[\w./]*[\w/])(?:\.test)?`/g)].map(([text, path]) => ({ page, text, path: path! })),
+    )
+    .filter(({ path }) => /^(src|tests|docs|load|deploy|prisma)\/|\.(ts|js|md|yml|yaml|mjs)$/.test(path));
+  expect(named.length).toBeGreaterThan(80);
+  const exists = (page: string, path: string) =>
+    [root, join(root, 'src'), join(root, dirname(page))].some((from) => existsSync(join(from, path)));
+  expect(named.filter(({ page, path }) => !exists(page, path)).map(({ page, text }) => `${page}: ${text}`)).toEqual([]);
+});
+
+test('prose in documents ends before column 100', () => {
+  const long = pages.flatMap((page) =>
+    prose(page)
+      .split('\n')
+      .filter((line) => !line.startsWith('|') && line.length >= 100)
+      .map((line) => `${page}: ${line}`),
+  );
+  expect(long).toEqual([]);
+});
+
 /** Words that were replaced, each by one of the project's table of words. Identifiers count too; a word that is part of another one does not. */
 const retired: readonly (readonly [word: string, instead: string])[] = [
   ['careful path', 'locked path'],
@@ -193,8 +254,8 @@ const retired: readonly (readonly [word: string, instead: string])[] = [
 
 test('no file uses a word that was replaced', () => {
   const written = ['src', 'tests', 'deploy', 'load', 'docs'].flatMap((folder) => filesIn(folder, ''));
-  const pages = readdirSync(root).filter((name) => name.endsWith('.md') && name !== 'CHANGELOG.md'); // which names what there was
-  const found = [...written, ...pages]
+  const rootPages = readdirSync(root).filter((name) => name.endsWith('.md') && name !== 'CHANGELOG.md'); // which names what there was
+  const found = [...written, ...rootPages]
     .filter((path) => path !== 'tests/tidy.test.ts')
     .flatMap((path) => {
       const text = read(path);

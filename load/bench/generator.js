@@ -19,7 +19,7 @@ export function wrkVersion() {
   } catch (error) {
     // wrk prints its version and fails.
     const { stdout } = /** @type {{ stdout?: Buffer }} */ (error);
-    return stdout ? /wrk (\S+)/.exec(stdout.toString())?.[1] : undefined;
+    return stdout ? /wrk \D*([\d.]+)/.exec(stdout.toString())?.[1] : undefined;
   }
   return undefined;
 }

@@ -132,7 +132,7 @@ const purchaseOf = (eventId, { id, quantity, status, createdAt, expiresAt, ticke
  * @returns {Promise<Pick<Sale, 'sell' | 'confirm'>>}
  */
 export async function openUnitSale(url, connections) {
-  const pool = new pg.Pool({ connectionString: url, max: connections, min: connections, application_name: 'one row per unit' });
+  const pool = new pg.Pool({ connectionString: url, max: connections, idleTimeoutMillis: 0, application_name: 'one row per unit' });
   /** @param {keyof typeof statements} name @param {unknown[]} values */
   const run = async (name, values) => (await pool.query({ name, text: statements[name], values })).rows;
   /** @type {Map<string, { holdSeconds: number, taken: number, refilling: Promise<unknown> | undefined }>} */

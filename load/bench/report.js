@@ -3,19 +3,26 @@
 import { percentile } from './generator.js';
 
 /**
+ * @typedef {object} Latencies in ms
+ * @property {{ onsale: number, plain: number }} idle
+ * @property {{ statuses: Record<string, number>, p50: number, p95: number, p99: number }} arrival
+ */
+
+/**
  * @typedef {object} Report
- * @property {Record<string, unknown>} machine
+ * @property {import('./machine.js').Machine} machine
  * @property {number} connections
  * @property {number} seconds
  * @property {number} rounds
  * @property {number} old tickets of the old event
  * @property {Record<string, number[]>} figures answers per second, by name and round
- * @property {{ onsale: number, plain: number }} idle latencies in ms, NaN if not measured
- * @property {{ statuses: Record<string, number>, p50: number, p95: number, p99: number } | undefined} arrival
+ * @property {Latencies | undefined} latencies measured by a whole run only
  */
 
-/** Name, measured against, what it says, at least. @param {number} old @returns {[string, string, string, number][]} */
-const comparisons = (old) => [
+/** @typedef {{ title: string, ratio: number, wanted: string, isReached: boolean }} Comparison */
+
+/** Name, measured against, title, wanted at least. @param {number} old @returns {[string, string, string, number][]} */
+const pairs = (old) => [
   ['purchases', 'nothing', 'purchases / a route that does nothing', 0.9],
   ['purchases', 'plain', 'purchases / the same route in plain Express', 0.9],
   ['purchases', 'one by one', 'purchases / one transaction per request', 15],
@@ -32,37 +39,65 @@ const comparisons = (old) => [
 ];
 
 /** @param {Report} report @param {string} name */
-const median = ({ figures }, name) => percentile(figures[name] ?? [], 0.5);
+export const median = ({ figures }, name) => percentile(figures[name] ?? [], 0.5);
+
+/**
+ * Those whose two sides were measured.
+ *
+ * @param {Report} report
+ * @returns {Comparison[]}
+ */
+export function comparisonsOf(report) {
+  const compared = pairs(report.old)
+    .filter(([name, against]) => report.figures[name] !== undefined && report.figures[against] !== undefined)
+    .map(([name, against, title, atLeast]) => {
+      const ratio = median(report, name) / median(report, against);
+      return { title, ratio, wanted: `≥ ${atLeast}`, isReached: ratio >= atLeast };
+    });
+  const { idle } = report.latencies ?? {};
+  if (!idle) return compared;
+  const ratio = idle.onsale / idle.plain;
+  const title = "latency of one purchase on an idle system / the plain transaction's";
+  return [...compared, { title, ratio, wanted: '≤ 1.5', isReached: ratio <= 1.5 }];
+}
+
+const count = (/** @type {number} */ figure) => Math.round(figure).toLocaleString('en');
+
+/** In Markdown. @param {Report} report @returns {string[]} */
+export const throughputTable = (report) => [
+  '| what | answers/s | rounds |',
+  '|---|---:|---|',
+  ...Object.entries(report.figures).map(([name, own]) => `| ${name} | ${count(median(report, name))} | ${own.map(count).join(' · ')} |`),
+];
+
+/** In Markdown. @param {Report} report @returns {string[]} */
+export const comparisonTable = (report) => [
+  '| comparison | ratio | wanted | reached |',
+  '|---|---:|---:|---|',
+  ...comparisonsOf(report).map(
+    ({ title, ratio, wanted, isReached }) => `| ${title} | ${ratio.toFixed(2)} | ${wanted} | ${isReached ? 'yes' : '**no**'} |`,
+  ),
+];
+
+/** In Markdown. @param {Latencies} latencies @returns {string[]} */
+export const latencyTable = ({ idle, arrival }) => [
+  '| latency | ms |',
+  '|---|---:|',
+  `| one purchase on an idle system, median | ${idle.onsale.toFixed(2)} |`,
+  `| the same, one transaction per request | ${idle.plain.toFixed(2)} |`,
+  ...['p50', 'p95', 'p99'].map(
+    (name) => `| 1,000 purchases/s for 10 s, constant arrival: ${name} | ${arrival[/** @type {'p50'} */ (name)].toFixed(1)} |`,
+  ),
+];
 
 /** @param {Report} report */
-const ratiosOf = (report) =>
-  comparisons(report.old)
-    .map(([name, against, title, atLeast]) => ({ title, ratio: median(report, name) / median(report, against), atLeast }))
-    .filter(({ ratio }) => !Number.isNaN(ratio));
+export const toJson = (report) => `${JSON.stringify({ ...report, comparisons: comparisonsOf(report) }, null, 2)}\n`;
 
 /** @param {Report} report */
-export const toJson = (report) => `${JSON.stringify({ ...report, ratios: ratiosOf(report) }, null, 2)}\n`;
-
-/** Tables in Markdown. @param {Report} report */
 export function toText(report) {
-  const { machine, connections, seconds, rounds, figures, idle, arrival } = report;
-  const about = Object.entries(machine).map(([name, value]) => `${name} ${value}`);
-  const lines = [
-    `\n${about.join(', ')}`,
-    `${connections} connections, ${rounds} rounds of ${seconds} s, medians; everything on one machine\n`,
-    '| what | answers/s | rounds |\n|---|---:|---|',
-    ...Object.entries(figures).map(
-      ([name, own]) => `| ${name} | ${median(report, name).toFixed(0)} | ${own.map((figure) => figure.toFixed(0)).join(', ')} |`,
-    ),
-    '\n| comparison | ratio | wanted |\n|---|---:|---:|',
-    ...ratiosOf(report).map(({ title, ratio, atLeast }) => `| ${title} | ${ratio.toFixed(2)} | ≥ ${atLeast} |`),
-  ];
-  if (arrival) {
-    const latencies = `${idle.onsale.toFixed(2)} / ${idle.plain.toFixed(2)} ms`;
-    lines.push(
-      `| one purchase on an idle system, its latency / the plain transaction's (${latencies}) | ${(idle.onsale / idle.plain).toFixed(2)} | ≤ 1.5 |`,
-      `\n1,000 purchases/s, constant arrival, 10 s: p50 ${arrival.p50.toFixed(1)} ms, p95 ${arrival.p95.toFixed(1)} ms, p99 ${arrival.p99.toFixed(1)} ms; answers ${JSON.stringify(arrival.statuses)}`,
-    );
-  }
-  return `${lines.join('\n')}\n`;
+  const { machine, connections, seconds, rounds, latencies } = report;
+  const about = Object.entries(machine).map(([name, value]) => `${name} ${value ?? 'none'}`);
+  const tables = [throughputTable(report), comparisonTable(report), ...(latencies ? [latencyTable(latencies)] : [])];
+  const what = `${connections} connections, ${rounds} rounds of ${seconds} s, medians; everything on one machine`;
+  return `\n${about.join(', ')}\n${what}\n\n${tables.map((lines) => `${lines.join('\n')}\n`).join('\n')}`;
 }

@@ -3,16 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Pool } from '../db/client.js';
 import { classify } from '../db/faults.js';
 import type { Readiness } from '../db/readiness.js';
+import type { FaultLog } from '../observability/faultLog.js';
 import type { Metrics } from '../observability/metrics.js';
 import { sweep } from '../sale/expiry.js';
 import { type Loop, startLoop } from './loop.js';
 
-/** After each transaction the sweep rests for this number of times its duration, so that it takes a small share of the database's time. */
+/** After each transaction the sweep rests for this number of times as long as it had the event's lock, so that the sale has nine tenths of it. */
 const restFactor = 9;
-
-interface Log {
-  warn(details: object, message: string): void;
-}
 
 /** @param pool not that of the sale, whose connections are all spoken for */
 export function startSweeper(
@@ -20,21 +17,21 @@ export function startSweeper(
   intervalMs: number,
   readiness: Pick<Readiness, 'schemaKnown'>,
   metrics: Pick<Metrics, 'swept'>,
-  log: Log,
+  faults: Pick<FaultLog, 'failed'>,
 ): Loop {
   return startLoop({
     intervalMs,
     runOnce: async (stopping) => {
       if (!readiness.schemaKnown()) return false; // an older schema has no holds
-      const { isMore } = await sweep(pool, async (holds, tookMs) => {
+      const { isMore } = await sweep(pool, async ({ holds, workedMs }) => {
         metrics.swept(holds);
-        await pause(tookMs * restFactor, undefined, { ref: false, signal: stopping }).catch(() => undefined);
+        await pause(workedMs * restFactor, undefined, { ref: false, signal: stopping }).catch(() => undefined);
         return !stopping.aborted;
       });
       return isMore;
     },
     onFault: (error) => {
-      log.warn({ fault: classify(error).name }, 'a sweep of expired holds failed; it is repeated');
+      faults.failed('a sweep of expired holds', classify(error), error);
     },
   });
 }

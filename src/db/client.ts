@@ -1,5 +1,5 @@
 /**
- * Connection pools. There are three, so that sales, reads and the admin cannot starve one another. Each has time limits that
+ * Connection pools. There are four, so that sales, reads, the admin and downloads cannot starve one another. Each has time limits that
  * Postgres itself enforces, because Prisma's own timeouts cancel nothing on the server.
  */
 import { createHash } from 'node:crypto';

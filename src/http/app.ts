@@ -12,6 +12,7 @@ import { docsShare } from './middleware/docsShare.js';
 import { everyAnswer } from './middleware/everyAnswer.js';
 import { errorHandler, notFound } from './middleware/errors.js';
 import { events } from './routes/events.js';
+import { home } from './routes/home.js';
 import type { RefuseEarly } from './server/gate.js';
 import type { Metrics } from '../observability/metrics.js';
 import { notAnOperation, operations, operationsPaths, requireKnownSchema } from './routes/operations.js';
@@ -85,18 +86,20 @@ export function createApp(deps: AppDeps): Express {
   if (!operationsElsewhere) operations(app, deps.readiness, metrics);
   app.use('/admin', deps.callers.requireAdmin, known);
   const adminShare = share(limits.admin, 'admin full');
-  adminEvents(app, adminShare, deps.admin);
+  adminEvents(app, adminShare, deps.admin, deps.log);
   adminPurchases(app, { ...deps, share: adminShare });
   ticketsCsv(app, { ...deps, share: adminShare, exportsShare: share(limits.exports, 'exports full'), batchTakenMs: limits.batchTakenMs });
   const { docsInProgressMax } = limits;
   if (docsInProgressMax !== undefined) {
     docs(
       app,
+      !operationsElsewhere,
       docsShare(docsInProgressMax, () => {
         metrics.refused('docs full');
       }),
     );
   }
+  home(app, { docs: docsInProgressMax !== undefined, operations: !operationsElsewhere });
   app.use(notFound(docsInProgressMax !== undefined));
   app.use(errorHandler(deps.log, deps.refusals));
   return app;
@@ -118,6 +121,5 @@ function bareApp(): Express {
   app.disable('etag');
   app.set('query parser', 'simple');
   app.enable('case sensitive routing');
-  app.enable('strict routing');
   return app;
 }

@@ -1,8 +1,12 @@
-/** Metrics for Prometheus. No label contains an event's or a buyer's id, because the number of ids is unbounded. */
+/**
+ * Metrics for Prometheus. No label contains a buyer's id, because the number of ids is unbounded; the labels of events are those of a
+ * bounded number of events.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { singleFlight } from '../concurrency/singleFlight.js';
 import type { SaleObserver } from '../sale/sale.js';
+import type { EventTotals } from '../sql/readEventTotals.js';
 import { type Outcome, refusalKinds, type SaleRequest } from '../sale/types.js';
 
 export interface Metrics {
@@ -15,6 +19,8 @@ export interface Metrics {
   swept(holds: number): void;
   /** A gauge that is read at each scrape. `gauges` has one value per label value. */
   gauge(name: string, help: string, read: () => number): void;
+  /** What is left, held and sold by event, read at each scrape; an event that is no longer in the list has no metrics. */
+  eventTotals(read: () => readonly EventTotals[]): void;
   gauges(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void;
 }
 
@@ -55,6 +61,7 @@ const knownReasons = [
   'admin full',
   'docs full',
   'tokens full',
+  'exports full',
   'rate limit',
   'connections full',
   'address connections full',
@@ -87,7 +94,25 @@ export function createMetrics(onFault: SaleObserver['fault']): Metrics {
       swept.inc(holds);
     },
     ...gaugesOf(registers),
+    eventTotals: (read) => {
+      for (const quantity of ['available', 'held', 'sold'] as const) gaugeOfEvents(registers, quantity, read);
+    },
   };
+}
+
+const eventLabels = ['event_id', 'name'] as const;
+
+function gaugeOfEvents(registers: Registry[], quantity: 'available' | 'held' | 'sold', read: () => readonly EventTotals[]): void {
+  new Gauge({
+    name: `onsale_event_${quantity}_tickets`,
+    help: `Tickets of an event that are ${quantity}`,
+    labelNames: eventLabels,
+    registers,
+    collect() {
+      this.reset();
+      for (const { id, name, ...tickets } of read()) this.set({ event_id: id, name }, tickets[quantity]);
+    },
+  });
 }
 
 /** Gauges that are read at each scrape. */
@@ -146,9 +171,9 @@ function observeSale(registry: Registry, refused: SaleObserver['refused'], onFau
     ended: (path, tookMs) => {
       batchTime.observe({ path }, tookMs / 1000);
     },
-    fault: (fault, error) => {
+    fault: (fault, error, carried) => {
       faults(fault.transient ? fault.name : 'permanent');
-      onFault(fault, error);
+      onFault(fault, error, carried);
     },
   };
 }

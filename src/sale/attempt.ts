@@ -8,6 +8,9 @@ import type { Outcome, SaleRequest } from './types.js';
  */
 export type Doubt = 'not committed' | 'in doubt' | 'in doubt and unfenced';
 
+/** The way on which an attempt was served. */
+export type Path = 'fast' | 'snapshot' | 'locked' | 'confirm';
+
 const doubts: readonly Doubt[] = ['not committed', 'in doubt', 'in doubt and unfenced'];
 
 export function worse(one: Doubt, other: Doubt): Doubt {
@@ -28,6 +31,7 @@ export class AttemptFault extends Error {
 
 export class Attempt<R extends SaleRequest> {
   #carried: readonly RequestInProgress<R>[] = [];
+  #path: Path | undefined;
 
   /**
    * @param eventId of all requests; empty if they are of several events
@@ -46,13 +50,25 @@ export class Attempt<R extends SaleRequest> {
     private onBegin?: (carried: readonly RequestInProgress<R>[]) => void,
   ) {}
 
+  /** The requests that the last transaction carried. */
+  get requests(): number {
+    return this.#carried.length;
+  }
+
+  /** The path of the last transaction; undefined before the first. */
+  get path(): Path | undefined {
+    return this.#path;
+  }
+
   /**
    * Call it when a transaction is about to carry the batch.
    *
+   * @param path of the transaction
    * @returns the requests that are not too late. A request that an attempt in doubt did not carry does not join a later attempt:
    *   it could buy tickets although another request was refused by an attempt that did not include it.
    */
-  begin(): readonly R[] {
+  begin(path: Path): readonly R[] {
+    this.#path = path;
     this.#carried = this.batch.filter((each) => each.mayBegin(this.doubt));
     for (const each of this.#carried) each.begin();
     if (this.#carried.length > 0) {

@@ -46,7 +46,8 @@ export class Batches<R extends SaleRequest> {
         return attempt.answers(await this.#paths.sell(attempt));
       } catch (error) {
         const fault = classify(error);
-        this.#observer.fault(fault, error);
+        const { eventId, requests, path } = attempt;
+        this.#observer.fault(fault, error, { eventId, requests, path, failedBefore: failed });
         doubt = worse(doubt, error instanceof AttemptFault ? error.doubt : 'in doubt');
         attempt.end(doubt);
         if (fault.transient) {

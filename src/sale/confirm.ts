@@ -27,7 +27,7 @@ export class Confirmations implements AttemptServer<ConfirmRequest> {
   }
 
   async sell(attempt: Attempt<ConfirmRequest>): Promise<readonly Outcome[]> {
-    const requests = attempt.begin();
+    const requests = attempt.begin('confirm');
     if (requests.length === 0) return [];
     const beganAtMs = performance.now();
     try {

@@ -9,7 +9,7 @@ import { Batcher } from '../concurrency/batcher.js';
 import { semaphore, type Semaphore } from '../concurrency/semaphore.js';
 import type { Pool } from '../db/client.js';
 import { classify } from '../db/faults.js';
-import type { Attempt } from './attempt.js';
+import type { Attempt, Path } from './attempt.js';
 import { isShortage } from './decide.js';
 import type { EventRegistry, PathHint } from './eventRegistry.js';
 import { type FastBatch, sellFast } from './fastPath.js';
@@ -25,8 +25,6 @@ export interface PathLimits {
   /** Concurrent transactions. At least 4. */
   readonly connectionsMax: number;
 }
-
-export type Path = 'fast' | 'snapshot' | 'locked' | 'confirm';
 
 export interface PathObserver {
   /** A transaction has ended, successfully or not. @param tookMs its duration in the database */
@@ -107,7 +105,7 @@ export class Paths {
   #sellFast(attempts: readonly FastAttempt[]): Promise<(Outcome[] | undefined)[]> {
     const batches = attempts.map(({ attempt, rules }): FastBatch => {
       const { eventId } = attempt;
-      return { eventId, rules, requests: attempt.begin(), expectsReplays: this.#events.expectsReplays(eventId) };
+      return { eventId, rules, requests: attempt.begin('fast'), expectsReplays: this.#events.expectsReplays(eventId) };
     });
     return this.#timed('fast', () => sellFast(this.#pool, batches));
   }
@@ -115,7 +113,7 @@ export class Paths {
   async #onSnapshotPath(attempt: Attempt<EventRequest>): Promise<Outcome[] | undefined> {
     const { eventId } = attempt;
     const outcomes = await this.#snapshots(async () => {
-      const requests = attempt.begin();
+      const requests = attempt.begin('snapshot');
       if (requests.length === 0) return [];
       const rules = this.#events.rulesOf(eventId);
       return this.#timed('snapshot', () => refuseBySnapshot(this.#pool, eventId, requests, rules, this.#heldCounts));
@@ -127,7 +125,7 @@ export class Paths {
   async #onLockedPath(attempt: Attempt<EventRequest>, hint: PathHint): Promise<Outcome[]> {
     const inTurn = hint === 'row held' ? this.#heldRows : this.#locked;
     const { outcomes, rules } = await inTurn(async (): Promise<LockedAnswer> => {
-      const requests = attempt.begin();
+      const requests = attempt.begin('locked');
       if (requests.length === 0) return { outcomes: [], rules: undefined };
       const fence = attempt.doubt === 'in doubt and unfenced';
       return this.#timed('locked', () => sellLocked(this.#pool, attempt.eventId, requests, fence, this.#heldCounts));

@@ -11,12 +11,13 @@ import { Batcher } from '../concurrency/batcher.js';
 import type { Pool } from '../db/client.js';
 import type { Fault } from '../db/faults.js';
 import { Admission, type AdmissionLimits } from './admission.js';
+import type { Path } from './attempt.js';
 import { Batches, type Resolved } from './batch.js';
 import { BuyersAtLimit, type QueueKey } from './buyersAtLimit.js';
 import { Confirmations } from './confirm.js';
 import type { EventRegistry } from './eventRegistry.js';
 import { RequestInProgress } from './inProgress.js';
-import { type Path, Paths, weightOf } from './pathChoice.js';
+import { Paths, weightOf } from './pathChoice.js';
 import type { ConfirmRequest, EventRequest, Outcome, OverloadReason, SaleRequest } from './types.js';
 
 export interface SaleLimits extends AdmissionLimits {
@@ -24,6 +25,17 @@ export interface SaleLimits extends AdmissionLimits {
   readonly batchTicketsMax: number;
   /** Concurrent transactions of all events, which is the number of the pool's connections. At least 6. */
   readonly connectionsMax: number;
+}
+
+/** What a failed attempt carried. */
+export interface CarriedByAttempt {
+  /** Empty for confirmations, which are of several events. */
+  readonly eventId: string;
+  readonly requests: number;
+  /** Undefined if it failed before it chose a path. */
+  readonly path: Path | undefined;
+  /** Whether an earlier attempt at the same batch failed. */
+  readonly failedBefore: boolean;
 }
 
 /** Receives the events of a sale, for metrics and logs. Every method returns quickly and does not throw. */
@@ -35,7 +47,7 @@ export interface SaleObserver {
   began(requests: number, waitedMs: number): void;
   /** An attempt at a batch has ended, successfully or not. */
   ended(path: Path, tookMs: number): void;
-  fault(fault: Fault, error: unknown): void;
+  fault(fault: Fault, error: unknown, carried: CarriedByAttempt): void;
 }
 
 export interface Sale {

@@ -38,7 +38,8 @@ interface Row extends Omit<PurchaseRow, 'id' | 'eventId' | 'createdAt' | 'expire
  *
  * Each purchase is looked up separately, as in lockPurchases.ts: planned as a join while the table is small, the statement would read
  * all of it. The purchases come back as one JSON value, and the lists go out as array literals, because Prisma and the driver adapter
- * convert rows and arrays value by value.
+ * convert rows and arrays value by value. With this, and without a hash object per token (callers.ts), a confirmation takes 69 µs of
+ * the API's processor time instead of 85 (medians of 7 rounds, A B A B, 256 connections, on a busy machine).
  *
  * The number of tickets is not known before the statement runs, so it numbers them itself. (Reading the quantities first, in a
  * statement of its own, costs a second round trip per batch.)

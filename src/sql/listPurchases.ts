@@ -24,19 +24,20 @@ const newest = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 /**
  * A page of an event's purchases, newest first. Ids are UUIDv7, so the primary key is in creation order.
  *
- * What a page of 100 costs in an event of a million purchases, without the look-ups of its tickets (0.3 ms), in a session that has
- * run the statement six times before, with statistics of 400 purchases as of before the sale and with fresh ones:
+ * What a page of 100 costs in an event of a million purchases, in a session that has run the statement six times before, with
+ * statistics of 400 purchases from before the sale and with fresh ones (two cores that other work kept busy):
  *
- *   no filter, first page or after half a million     0.04 ms   0.04 ms   the primary key, backward
- *   a status, one purchase in 20 or more              0.2 ms    0.2 ms    the same; it reads every purchase that it passes …
- *   a status, one in 10,000                           200 ms    250 ms    … and here half a million
- *   `expired`, one in 17                              480 ms    0.2 ms    with old statistics it reads and sorts the whole event
- *   `held`, a thousand holds                          0.6 ms    2 ms      the index of holds; it sorts all that are not due
- *   a buyer or a reference of a few purchases         0.01 ms   0.01 ms   their index; it sorts all purchases of the buyer
- *   a buyer or a reference of 100,000                 170 ms    270 ms    the same
+ *   no filter, first page or after half a million    0.04 ms   0.04 ms   the primary key, backward
+ *   a status, one purchase in 20 or more             0.2 ms    0.2 ms    the same; it reads every purchase that it passes …
+ *   a status, one in 1,000 or fewer                  500 ms    350 ms    … at most the whole event
+ *   `expired`, one in 17                             480 ms    0.2 ms    with old statistics it reads and sorts the whole event
+ *   `held`, a thousand holds                         0.6 ms    2 ms      the index of holds; it sorts all that are not due
+ *   a buyer or a reference of a few purchases        0.01 ms   0.01 ms   their index; it sorts all purchases of the buyer
+ *   a buyer or a reference of 100,000                200 ms    240 ms    the same
  *
- * So a page costs at most one pass over the event, on a connection of the admin. Reading by the primary key in a subquery of its own
- * (OFFSET 0) does not keep the planner from the sort, and costs 1.1 s then. An index for each filter would be written by every sale.
+ * The tickets of a page add 0.3 ms. So a page costs at most one pass over the event, on a connection of the admin. Reading by the
+ * primary key in a subquery of its own (OFFSET 0) does not keep the planner from the sort, and costs 1.1 s then. An index for each
+ * filter would be written by every sale.
  *
  * @param page `before`: the last id of the previous page; `limit`: the number of purchases, at least 1. A page may have fewer, and yet
  *   not be the last one

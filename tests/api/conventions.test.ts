@@ -140,11 +140,15 @@ test.each(["Robert'); DROP TABLE events;--", '<script>alert(1)</script>', 'å¤œã
 );
 
 test.each([
-  '/',
+  '//',
+  '//events',
+  '//events/',
+  '/events//',
+  '/admin//events',
   '/nothing',
+  '/nothing/',
   '/event',
   '/EVENTS',
-  '/events/',
   '/Admin/events',
   '/events/x/y',
   `/events/${nobody}/tickets`,
@@ -172,6 +176,7 @@ const allowed: readonly (readonly [string, readonly string[]])[] = [
   ['/metrics', ['GET', 'HEAD', 'OPTIONS']],
   ['/openapi.json', ['GET', 'HEAD', 'OPTIONS']],
   ['/docs', ['GET', 'HEAD', 'OPTIONS']],
+  ['/', ['GET', 'HEAD', 'OPTIONS']],
 ];
 
 const allowOf = ({ headers }: Reply) => (headers['allow'] ?? '').split(', ').sort();
@@ -194,12 +199,21 @@ test.each([
   '/admin/events',
   '/admin/events/{id}',
   '/healthz',
+  '/readyz',
+  '/openapi.json',
+  '/docs',
+  '/',
+  '/events/',
   '/events/not-a-uuid',
   `/events/${nobody}`,
   '/nothing',
-])('HEAD %s answers as GET does, without a body', async (path) => {
-  const [head, get] = [await call(replica.address, `HEAD ${at(path)}`), await call(replica.address, `GET ${at(path)}`)];
+])('HEAD %s answers as GET does, with the length of its body and without a body', async (path) => {
+  const headers = { 'X-Request-Id': 'the-same-for-both', 'Accept-Encoding': 'identity' };
+  const ask = (method: string) => call(replica.address, `${method} ${at(path)}`, { headers });
+  const [head, get] = [await ask('HEAD'), await ask('GET')];
   expect([head.status, head.headers['content-type']]).toEqual([get.status, get.headers['content-type']]);
+  expect(head.headers['content-length']).toBe(String(Buffer.byteLength(get.text)));
+  expect(get.headers['content-length']).toBe(head.headers['content-length']);
   expect(head.text || '').toBe('');
 });
 

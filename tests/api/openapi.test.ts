@@ -8,11 +8,12 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { makeEvent } from '../support/client.js';
 import { useDatabase } from '../support/database.js';
 import type { Replica } from '../support/replica.js';
-import { call, expectDocumented, nobody, type OpenApiDocument, publishedDocument } from './call.js';
+import { call, expectDocumented, nobody, noRules, publishedDocument } from './call.js';
+import type { ApiDocument, Schema } from './document.js';
 
 const database = useDatabase();
 let replica: Replica;
-let document: OpenApiDocument;
+let document: ApiDocument;
 let eventId: string;
 
 beforeAll(async () => {
@@ -23,9 +24,7 @@ beforeAll(async () => {
 
 /** As "GET /events". */
 function documentedOperations(): string[] {
-  return Object.entries(document.paths).flatMap(([path, item]) =>
-    Object.keys(item ?? {}).map((method) => `${method.toUpperCase()} ${path}`),
-  );
+  return document.operations().map(([method, path]) => `${method} ${path}`);
 }
 
 interface Layer {
@@ -80,6 +79,8 @@ test('the operations of the contract are there', () => {
       'GET /events/{event_id}',
       'POST /events/{event_id}/purchases',
       'GET /events/{event_id}/purchases/{purchase_id}',
+      'POST /events/{event_id}/purchases/{purchase_id}/confirm',
+      'POST /events/{event_id}/purchases/{purchase_id}/release',
       'GET /healthz',
       'GET /readyz',
       'GET /metrics',
@@ -97,26 +98,75 @@ function callersOf(line: string): string[] {
 }
 
 test('each operation names the tokens that it takes: the admin, the seller, or anybody and buyers who have one', () => {
-  for (const line of documentedOperations()) {
-    const [method = '', path = ''] = line.split(' ');
-    const security = document.paths[path]?.[method.toLowerCase()]?.security ?? [{}];
+  for (const [method, path, { security = [{}] }] of document.operations()) {
+    const line = `${method} ${path}`;
     expect([line, security.map((way) => Object.keys(way).join() || 'nobody')]).toEqual([line, callersOf(line)]);
   }
 });
 
+const purchase = '/events/{event_id}/purchases/{purchase_id}';
+
 test.each([
-  [400, 'validation'],
-  [404, 'event-not-found'],
-  [409, 'sold-out'],
-  [409, 'insufficient-availability'],
-  [422, 'purchase-limit-exceeded'],
-  [422, 'idempotency-key-reused'],
-  [503, 'overloaded'],
-  [503, 'outcome-unknown'],
-])('the document names the refusal %d %s of a purchase', (status, code) => {
-  const response = document.paths['/events/{event_id}/purchases']?.['post']?.responses[String(status)];
-  expect(response?.description).toContain(code);
-  expect(Object.keys(response?.content ?? {})).toEqual(['application/problem+json']);
+  [
+    'post',
+    '/events/{event_id}/purchases',
+    [
+      '400 validation',
+      '401 unauthorized',
+      '404 event-not-found',
+      '409 sold-out',
+      '409 insufficient-availability',
+      '409 sale-not-started',
+      '409 sale-ended',
+      '409 buyer-limit-exceeded',
+      '413 body-too-large',
+      '415 unsupported-media-type',
+      '422 purchase-limit-exceeded',
+      '422 buyer-required',
+      '422 buyer-mismatch',
+      '422 idempotency-key-reused',
+    ],
+  ],
+  ['get', purchase, ['400 validation', '404 purchase-not-found']],
+  [
+    'post',
+    `${purchase}/confirm`,
+    ['400 validation', '401 unauthorized', '404 purchase-not-found', '409 hold-expired', '409 hold-released', '409 purchase-cancelled'],
+  ],
+  [
+    'post',
+    `${purchase}/release`,
+    ['400 validation', '404 event-not-found', '404 purchase-not-found', '409 purchase-confirmed', '409 purchase-cancelled'],
+  ],
+  ['patch', '/admin/events/{event_id}', ['400 validation', '401 unauthorized', '404 event-not-found', '422 quota-fixed']],
+])('the document names the refusals of %s %s', (method, path, refusals) => {
+  const responses = document.content.paths[path]?.[method]?.responses ?? {};
+  for (const refusal of [...refusals, '503 overloaded', ...(method === 'get' ? [] : ['503 outcome-unknown'])]) {
+    const [status = '', code = ''] = refusal.split(' ');
+    expect([refusal, responses[status]?.description]).toEqual([refusal, expect.stringContaining(`\`${code}\``)]);
+    expect(Object.keys(responses[status]?.content ?? {})).toEqual(['application/problem+json']);
+  }
+});
+
+test('the document shows the rules that an event takes, each of which may be null but the limit', () => {
+  for (const name of ['NewEvent', 'EventChange', 'Event']) {
+    const { properties = {} } = document.content.components.schemas[name] as { properties?: Record<string, object> };
+    for (const rule of Object.keys(noRules)) {
+      expect([name, rule, JSON.stringify(properties[rule])]).toEqual([name, rule, expect.stringContaining('"null"')]);
+    }
+    expect(JSON.stringify(properties['max_purchase_limit'])).not.toContain('"null"');
+  }
+});
+
+test('an action has an optional body without members, and the statuses of a purchase are listed', () => {
+  for (const action of ['confirm', 'release']) {
+    const body = (document.content.paths[`${purchase}/${action}`]?.['post'] as unknown as { requestBody: object }).requestBody;
+    expect(body).toMatchObject({ content: { 'application/json': {} } });
+    expect((body as { required?: boolean }).required ?? false).toBe(false);
+  }
+  expect(JSON.stringify(document.content.components.schemas['Purchase'])).toContain(
+    '["held","confirmed","released","expired","cancelled"]',
+  );
 });
 
 test.each([
@@ -126,21 +176,22 @@ test.each([
   ['post', '/events/{event_id}/purchases', 503, 'Retry-After'],
   ['get', '/admin/events', 401, 'WWW-Authenticate'],
 ])('the document says that %s %s answers %d with %s', (method, path, status, header) => {
-  const response = document.paths[path]?.[method]?.responses[String(status)];
+  const response = document.content.paths[path]?.[method]?.responses[String(status)];
   expect(Object.keys(response?.headers ?? {})).toContain(header);
 });
 
 /** The paths of the members below `schema` that do not say what they are. */
-function untyped(schema: object, path: string): string[] {
-  const { type, $ref, anyOf, properties = {}, items } = schema as Record<string, string | object | undefined>;
-  const own = (type ?? $ref ?? anyOf) === undefined ? [path] : [];
-  const members = Object.entries(properties as Record<string, object>).flatMap(([name, member]) => untyped(member, `${path}.${name}`));
-  const alternatives = ((anyOf ?? []) as object[]).flatMap((each) => untyped(each, `${path}|`));
-  return [...own, ...members, ...alternatives, ...(items === undefined ? [] : untyped(items as object, `${path}[]`))];
+function untyped(schema: Schema, path: string): string[] {
+  const { type, $ref, properties = {}, items } = schema;
+  const alternatives = (schema['anyOf'] ?? schema['oneOf'] ?? []) as Schema[];
+  const own = type === undefined && $ref === undefined && alternatives.length === 0 ? [path] : [];
+  const members = Object.entries(properties as Record<string, Schema>).flatMap(([name, member]) => untyped(member, `${path}.${name}`));
+  const each = alternatives.flatMap((alternative) => untyped(alternative, `${path}|`));
+  return [...own, ...members, ...each, ...(items === undefined ? [] : untyped(items as Schema, `${path}[]`))];
 }
 
 test('every member of every schema has a type, so that generated clients have one too', () => {
-  expect(Object.entries(document.components.schemas).flatMap(([name, schema]) => untyped(schema, name))).toEqual([]);
+  expect(Object.entries(document.content.components.schemas).flatMap(([name, schema]) => untyped(schema, name))).toEqual([]);
 });
 
 test('an answer that the document does not describe would be noticed', async () => {
@@ -151,8 +202,21 @@ test('an answer that the document does not describe would be noticed', async () 
     { ...good, headers: { ...good.headers, 'content-type': 'text/html' } },
     { ...good, body: { ...good.body, available_quantity: '10' } },
     { ...good, body: { ...good.body, name: undefined } },
+    { ...good, body: { ...good.body, remaining: 1 } },
+    { ...good, headers: { ...good.headers, 'x-debug': '1' } },
+    { ...good, headers: { ...good.headers, 'cache-control': 'public' } },
+    { ...good, headers: Object.fromEntries(Object.entries(good.headers).filter(([name]) => name !== 'x-request-id')) },
   ];
   for (const reply of bad) await expect(expectDocumented(replica.address, line, reply)).rejects.toThrow();
+
+  const missing = `GET /events/${nobody}`;
+  const refusal = await call(replica.address, missing);
+  const wrong = [
+    { ...refusal, body: { ...refusal.body, code: 'purchase-not-found' } },
+    { ...refusal, body: { ...refusal.body, status: 400 } },
+    { ...refusal, body: { ...refusal.body, hint: 'a member that the example does not have' } },
+  ];
+  for (const reply of wrong) await expect(expectDocumented(replica.address, missing, reply)).rejects.toThrow();
 });
 
 test('/docs loads what it needs from here, and everything it names is there', async () => {

@@ -95,7 +95,6 @@ const spellings: readonly [string, (id: string) => string][] = [
   ['as an absolute URL with a user', (id) => `http://u:p@a:1/events/${id}/purchases?x`],
   ['with a fragment', (id) => `/events/${id}/purchases#x`],
   ['with backslashes', (id) => `/events\\${id}\\purchases#`],
-  // Not a path of the API, or one of its paths: then it is the same one.
   ['with a slash at its end', (id) => `/events/${id}/purchases/`],
   ['with a slash at its end, encoded', (id) => `/events/${hex(id)}${id.slice(1)}/purchases/`],
 ];
@@ -103,13 +102,13 @@ const spellings: readonly [string, (id: string) => string][] = [
 test.each(spellings)('a path %s is refused before its body is looked at, in its turn', async (_name, spell) => {
   await whileFull(async () => {
     const wrongBody = '{"no":"purchase"}';
-    expect(await send(spell(eventId), wrongBody).status()).toMatch(/^(503|404)$/);
+    expect(await send(spell(eventId), wrongBody).status()).toBe('503');
     // Of every second one the body never comes.
     await expectToWait(some.map((index) => send(spell(eventId), wrongBody.slice(0, index % 2 === 0 ? 5 : undefined), wrongBody.length)));
   });
 });
 
-test.each(spellings.slice(0, 9))('a path %s is bought from while there is room', async (_name, spell) => {
+test.each(spellings)('a path %s is bought from while there is room', async (_name, spell) => {
   expect(await send(spell(eventId), '{"quantity":1}').status()).toBe('201');
 });
 

@@ -13,7 +13,7 @@ import { updateEvent } from '../../src/sql/updateEvent.js';
 import { useDatabase } from '../support/database.js';
 import { patientLimits } from '../support/pool.js';
 import { type AnySale, batchedSale, expectConserved, newEvent, request } from '../support/sales.js';
-import { everyOutcome, expiredHolds, history, nthOfAllMin, type Step, windows, type Wish } from './historySteps.js';
+import { everyOutcome, expiredHolds, history, nthOfAllMin, type Step, twiceAtOnce, windows, type Wish } from './historySteps.js';
 import { type PathSale, pathSale } from './pathSale.js';
 import { plainSale } from './plainSale.js';
 
@@ -149,7 +149,7 @@ test(
           await expectConserved(pool, course.eventId, sold, held);
         }
       }),
-      { numRuns: runs, endOnFailure: true, examples: [[everyOutcome], [expiredHolds]] },
+      { numRuns: runs, endOnFailure: true, examples: [[everyOutcome], [expiredHolds], [twiceAtOnce]] },
     );
     // Each path must have had answers of its own.
     for (const sale of onPaths) expect(sale.answered).toBeGreaterThan(0);

@@ -110,3 +110,14 @@ export const expiredHolds: Of<typeof history> = {
     atOnce(buy(4, { buyer: 'ann' }), buy(3, { buyer: 'ann' })),
   ],
 };
+
+/** A history in which a buyer's second request at once is refused by what the buyer had before. */
+export const twiceAtOnce: Of<typeof history> = {
+  quota: 12,
+  rules: { maxPurchaseLimit: 5, maxPerBuyer: 4, holdSeconds: null },
+  steps: [
+    atOnce(buy(1, { buyer: 'ann' })),
+    atOnce(buy(3, { buyer: 'ann' }), buy(3, { buyer: 'ann' }), buy(2, { buyer: 'bob' })),
+    atOnce(back('cancel', 0), buy(1, { buyer: 'ann' }), buy(2, { buyer: 'bob' })),
+  ],
+};

@@ -67,8 +67,8 @@ test('what is mounted from here exists', () => {
 test('the balancer has a place for every replica, and Postgres a connection for each of theirs', () => {
   const [, slots] = /server-template api (\d+) "/.exec(read('deploy/haproxy.cfg'))!;
   const flag = compose.services.postgres.command!.find((word) => word.startsWith('-cmax_connections='))!;
-  const { SALE_CONNECTIONS_MAX, READ_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MAX } = readConfig({});
-  const ofOne = SALE_CONNECTIONS_MAX + READ_CONNECTIONS_MAX + ADMIN_CONNECTIONS_MAX;
+  const { SALE_CONNECTIONS_MAX, READ_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MAX, EXPORT_CONNECTIONS_MAX } = readConfig({});
+  const ofOne = SALE_CONNECTIONS_MAX + READ_CONNECTIONS_MAX + ADMIN_CONNECTIONS_MAX + EXPORT_CONNECTIONS_MAX;
   expect(Number(slots) * ofOne + 20).toBeLessThan(Number(flag.split('=')[1]));
 });
 

@@ -33,7 +33,7 @@ export interface Posting {
 
 /**
  * @param address asked anew for each attempt, because a replica that is started again listens elsewhere
- * @returns a function that sends a POST, unless told otherwise
+ * @returns a function that sends a POST, unless another method is given
  */
 export function poster(address: () => string | undefined): (path: string, posting: Posting) => Promise<Ending> {
   const agent = new Agent({ keepAlive: true, maxSockets: 256 });

@@ -42,7 +42,7 @@ async function rulesBroken(how: Carelessness, fate?: CommitFate, buyers = 12, ro
   return [...new Set(violations.map(({ harm, rule }) => `${harm}: ${rule}`))].sort();
 }
 
-test.each<CommitFate>(['cut before', 'cut after'])('a careful shop whose commits are %s is not objected to', async (fate) => {
+test.each<CommitFate>(['cut before', 'cut after'])('a correct shop whose commits are %s is not objected to', async (fate) => {
   expect(await rulesBroken({}, fate)).toEqual([]);
 });
 

@@ -86,3 +86,22 @@ test.each([
   }
   await expectConserved(pool, eventId, answer ? 10 : 0);
 });
+
+test('an event whose change waited for the row is shown with each expired hold available once', async () => {
+  const eventId = await newEvent(pool, 2, 2, { holdSeconds: 60 });
+  expect((await sellAll(eventId, [2])).map(({ kind }) => kind)).toEqual(['granted']);
+  await database.sql.query('UPDATE purchases SET expires_at = created_at WHERE event_id = $1', [eventId]);
+  const changed = await withSessions(database.url, 1, async (other) => {
+    await other.query('BEGIN');
+    await take(other, eventId, 0);
+    const working = later(updateEvent(pool.prisma, eventId, { name: 'another' }));
+    await untilBlockedBy(database.sql, other.pid);
+    // As a batch does that needs what has expired.
+    await other.query(`UPDATE purchases SET status = 'expired' WHERE event_id = $1`, [eventId]);
+    await other.query('UPDATE events SET available = available + 2 WHERE id = $1', [eventId]);
+    await other.query('COMMIT');
+    return working;
+  });
+  expect(changed).toMatchObject({ kind: 'changed', event: { name: 'another', available: 2, totalQuota: 2 } });
+  await expectConserved(pool, eventId, 0);
+});

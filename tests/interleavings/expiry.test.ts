@@ -35,7 +35,7 @@ const ones = (count: number) => new Array<number>(count).fill(1);
 /** One round of a sweeper. @returns the holds that it has expired */
 async function sweepOnce(of: Pool): Promise<number> {
   let swept = 0;
-  await sweep(of, (holds) => {
+  await sweep(of, ({ holds }) => {
     swept += holds;
     return Promise.resolve(true);
   });
@@ -137,7 +137,7 @@ test('to expire what was read without a lock sells the tickets of a hold that is
   await expect(auditEvent(pool.prisma, eventId)).resolves.toMatchObject({ totalQuota: 2, sold: 2, held: 2 });
 });
 
-test('a confirmation, having waited for the batch that expired its hold, is told so, and the tickets are the next buyer’s', async () => {
+test('a confirmation, having waited for the batch that expired its hold, is refused, and the tickets are the next buyer’s', async () => {
   const eventId = await newHolds(2);
   const [purchaseId] = await hold(one!, eventId, 2);
   await endHolds(database, [purchaseId!]);

@@ -22,7 +22,7 @@ export async function holdAll(sale: AnySale, eventId: string, requests: readonly
   for (const outcome of outcomes) expect(outcome).toMatchObject({ kind: 'granted', purchase: { status: 'held' } });
 }
 
-/** Shortens holds, so that they expire this number of seconds from now. */
+/** Shortens holds, so that they expire after this number of seconds. */
 export async function endHolds({ sql }: Pick<Database, 'sql'>, ids: readonly string[], seconds = 0): Promise<Date> {
   const { rows } = await sql.query<{ expires_at: Date }>(
     `UPDATE purchases SET expires_at = clock_timestamp() + make_interval(secs => $2) WHERE id = ANY ($1) RETURNING expires_at`,
@@ -84,7 +84,7 @@ export async function queueUp<T>(
  * Has a piece of work wait for a lock from before a moment until after it. On a busy machine the wait may begin too late; then it is
  * arranged again with a later moment.
  *
- * @param arrange makes the moment that number of seconds away, takes the lock, and returns the work that will wait for it
+ * @param arrange makes the moment this number of seconds away, takes the lock, and returns the work that will wait for it
  */
 export async function waitAcross<T>(
   { url, sql }: Database,

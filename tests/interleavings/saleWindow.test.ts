@@ -28,7 +28,7 @@ beforeAll(() => {
 const hourMs = 3_600_000;
 const granted = { kind: 'granted', replayed: false };
 
-/** So many seconds from now, by the database's clock. */
+/** This number of seconds from now, by the database's clock. */
 async function inSeconds(seconds: number): Promise<Date> {
   const { rows } = await database.sql.query<{ at: Date }>(
     `SELECT date_trunc('milliseconds', clock_timestamp()) + make_interval(secs => $1) AS at`,

@@ -81,9 +81,9 @@ describe('an attempt', () => {
     const slices: number[] = [];
     const batch = [open('a'), open('b', () => true), open('c')];
     const attempt = new Attempt('event', batch, 'not committed', false, false, (carried) => slices.push(carried.length));
-    expect(attempt.begin().map(({ purchaseId }) => purchaseId)).toEqual(['a', 'c']);
+    expect(attempt.begin('fast').map(({ purchaseId }) => purchaseId)).toEqual(['a', 'c']);
     attempt.end('not committed');
-    expect(attempt.begin()).toHaveLength(2);
+    expect(attempt.begin('fast')).toHaveLength(2);
     expect(slices).toEqual([2]);
     const answers = attempt.answers([{ kind: 'sold-out', held: 0 }, { kind: 'event-not-found' }]);
     expect(answers.map(({ kind }) => kind)).toEqual(['sold-out', 'overloaded', 'event-not-found']);
@@ -95,6 +95,6 @@ describe('an attempt', () => {
     batch[0]!.begin();
     batch[0]!.end('in doubt and unfenced');
     const next = new Attempt('event', batch, 'in doubt and unfenced', true);
-    expect(next.begin().map(({ purchaseId }) => purchaseId)).toEqual(['a']);
+    expect(next.begin('fast').map(({ purchaseId }) => purchaseId)).toEqual(['a']);
   });
 });

@@ -14,6 +14,7 @@ import { initialise } from './initdb.js';
 import { connect, inUse, keepInstanceLock, takeInstanceLock, urlOf } from './instanceLock.js';
 import { openLog, type ServerLog } from './log.js';
 import { isRunning, startChild, stopServer } from './process.js';
+import { type SupervisorLog, Supervisor } from './supervise.js';
 import { takeOver } from './takeOver.js';
 import { keepSecret, makeDataDir, passwordFile } from './dataDir.js';
 
@@ -36,6 +37,8 @@ export interface Embedded {
   readonly url: string;
   /** The directory of the cluster, the log and the secrets. Only its owner and the account of Postgres can enter it. */
   readonly dataDir: string;
+  /** From here on, restarts the server if it ends by itself or is killed, unless `stopping` is aborted. */
+  keepRunning(log: SupervisorLog, stopping: AbortSignal): void;
   /** Stops the server without waiting for its sessions. */
   stop(): Promise<void>;
 }
@@ -81,7 +84,24 @@ async function startIn(
     if (rowCount === 0) await keeper.query(`CREATE DATABASE ${databaseName}`);
     signal?.throwIfAborted();
     const release = keepInstanceLock(keeper, keeperUrl);
-    return { url: urlOf(port, password, databaseName), dataDir, stop: () => release().then(end) };
+    let supervisor: Supervisor | undefined;
+    return {
+      url: urlOf(port, password, databaseName),
+      dataDir,
+      keepRunning: (supervisorLog, stopping) => {
+        supervisor ??= new Supervisor(server, {
+          launch: () => launch(place, port, settings, log),
+          untilUp: (restarted) => untilUp(restarted, log, keeperUrl),
+          lastLine: () => log.tail(),
+          log: supervisorLog,
+          stopping,
+        });
+      },
+      stop: async () => {
+        await Promise.all([release(), supervisor?.stop()]);
+        await end();
+      },
+    };
   } catch (error) {
     await end();
     signal?.throwIfAborted(); // its reason is more useful than the failure that it caused
@@ -139,5 +159,18 @@ async function connectWhenReady(server: ChildProcess, log: ServerLog, url: strin
       if (Date.now() > deadline) throw new EmbeddedError(`Postgres did not answer in time: ${(error as Error).message}`);
     }
     await pause(retryEveryMs);
+  }
+}
+
+/** Resolves when a restarted server accepts connections; the instance lock is taken again by its keeper. @returns why it ended instead */
+async function untilUp(server: ChildProcess, log: ServerLog, url: string): Promise<string | undefined> {
+  for (;;) {
+    try {
+      const client = await connectWhenReady(server, log, url);
+      await client.end().catch(() => undefined);
+      return undefined;
+    } catch (error) {
+      if (!isRunning(server)) return (error as Error).message;
+    }
   }
 }

@@ -23,6 +23,8 @@ export interface ServerLog {
   readonly fd: number;
   /** The error that ended the server, or else the last line since the log was opened. */
   lastLine(): Promise<string>;
+  /** The last line of the log, whatever it says. */
+  tail(): Promise<string>;
   /** Stops bounding the log and closes the API's descriptor. */
   close(): Promise<void>;
 }
@@ -57,18 +59,27 @@ export async function openLog(dataDir: string): Promise<ServerLog> {
     path,
     fd: file.fd,
     lastLine: async () => {
-      const { size } = await file.stat();
-      const from = Math.max(size - tailBytesMax, size < startsAt ? 0 : startsAt);
-      const lines = (await read(file, from, size)).toString('utf8').trim().split('\n');
-      const line = lines.findLast((text) => /FATAL|PANIC/.test(text)) ?? lines.at(-1) ?? '';
-      return line === '' ? 'its log is empty' : line.replaceAll(/\p{Cc}/gu, ' ');
+      const lines = await linesOf(file, startsAt);
+      return printable(lines.findLast((text) => /FATAL|PANIC/.test(text)) ?? lines.at(-1));
     },
+    tail: async () => printable((await linesOf(file, startsAt)).at(-1)),
     close: async () => {
       clearInterval(timer);
       await shortening;
       await file.close();
     },
   };
+}
+
+/** @param startsAt where this run's part of the log began, unless it was truncated since */
+async function linesOf(file: FileHandle, startsAt: number): Promise<string[]> {
+  const { size } = await file.stat();
+  const from = Math.max(size - tailBytesMax, size < startsAt ? 0 : startsAt);
+  return (await read(file, from, size)).toString('utf8').trim().split('\n');
+}
+
+function printable(line = ''): string {
+  return line === '' ? 'its log is empty' : line.replaceAll(/\p{Cc}/gu, ' ');
 }
 
 async function read(file: FileHandle, from: number, to: number): Promise<Buffer> {

@@ -77,12 +77,21 @@ export function retryAfter(seconds: number): Record<string, string> {
   return { 'Retry-After': String(seconds) };
 }
 
-export function sendProblem(res: ServerResponse, { code, detail, members, headers = {} }: ProblemAnswer): void {
+export function sendProblem(res: ServerResponse, problem: ProblemAnswer): void {
+  for (const [name, value] of Object.entries(problem.headers ?? {})) res.setHeader(name, value);
+  sendJson(res, catalogue[problem.code].status, problemBody(problem, res.getHeader('X-Request-Id')), problemType);
+}
+
+export const problemType = 'application/problem+json';
+
+export function problemBody({ code, detail, members }: ProblemAnswer, requestId: unknown): Readonly<Record<string, unknown>> {
   const { status, title } = catalogue[code];
-  const requestId = res.getHeader('X-Request-Id');
-  const body = { type: `urn:onsale:problem:${code}`, title, status, detail, code, request_id: requestId, ...members };
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  sendJson(res, status, body, 'application/problem+json');
+  return { type: typeOf(code), title, status, detail, code, request_id: requestId, ...members };
+}
+
+/** The member `type`. */
+export function typeOf(code: ProblemCode): string {
+  return `urn:onsale:problem:${code}`;
 }
 
 /** An outcome of the sale as a problem. */

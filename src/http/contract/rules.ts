@@ -11,12 +11,19 @@ export const wholeNumber = (min: number, max: number) =>
     .min(min, `must be at least ${String(min)}`)
     .max(max, `must be at most ${String(max)}`);
 
+/** For a schema's meta: in the document a format says enough without zod's pattern for it. */
+export const formatOnly = {
+  override: ({ jsonSchema }: { jsonSchema: { pattern?: string } }) => {
+    delete jsonSchema.pattern;
+  },
+};
+
 /** Years that Postgres and every client can represent. */
 const [earliest, latest] = [Date.UTC(1970, 0), Date.UTC(9999, 11, 31)];
 const moment = z.iso
   .datetime({ offset: true, ...must('must be an RFC 3339 time, such as 2026-05-01T18:00:00Z') })
   .refine((text) => Date.parse(text) >= earliest && Date.parse(text) <= latest, 'must be between the years 1970 and 9999')
-  .meta({ type: 'string', format: 'date-time', examples: ['2026-05-01T18:00:00.000Z'] });
+  .meta({ ...formatOnly, format: 'date-time', examples: ['2026-05-01T18:00:00.000Z'] });
 
 /** Each given when the event is created, changed at any moment of a sale, and shown. */
 export const rules = z.object({
@@ -49,7 +56,7 @@ export function contradictions(given: SomeRules & { readonly total_quota?: numbe
 
 export const limitAboveQuota = (quota: number) => ({
   path: 'max_purchase_limit',
-  message: `must not exceed the quota of ${String(quota)}`,
+  message: `must not exceed total_quota, which is ${String(quota)}`,
 });
 export const emptyWindow = { path: 'sale_ends_at', message: 'must be later than sale_starts_at' };
 

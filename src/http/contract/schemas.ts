@@ -2,19 +2,27 @@
  * The schemas of the contract. They validate requests and describe them in the OpenAPI document.
  */
 import { z } from 'zod';
+import { type Audit, isConserved } from '../../sql/auditEvent.js';
 import type { EventRow } from '../../sql/eventColumns.js';
+import type { AdminEventRow } from '../../sql/readEventForAdmin.js';
 import type { Purchase } from '../../sale/types.js';
-import { catalogue, type ProblemCode } from './problems.js';
-import { contradictions, must, newRules, rules, showRules, wholeNumber } from './rules.js';
+import { contradictions, formatOnly, must, newRules, rules, showRules, wholeNumber } from './rules.js';
 
+const uuid = { ...formatOnly, format: 'uuid', examples: ['019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44'] };
 /** Any UUID; ids made by this service are UUIDv7 in lower case. */
 export const id = z
   .guid('must be a UUID')
+  .meta(uuid)
   .transform((text) => text.toLowerCase())
-  .meta({ type: 'string', format: 'uuid', examples: ['019aab5c-4c2e-7d0b-9a52-0d7f3a9c1e44'] });
+  .meta({ type: 'string', ...uuid });
 
-// eslint-disable-next-line no-control-regex -- it must match them: Postgres rejects NUL, and terminals interpret the others
-const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
+/** Postgres rejects NUL, and terminals interpret the others. */
+const noControlCharacters = '^[^\\u0000-\\u001f\\u007f-\\u009f]*$';
+const visibleCharacters = '^[\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}]*$';
+const matches = (pattern: string) => {
+  const expression = new RegExp(pattern, 'u');
+  return (value: string) => expression.test(value);
+};
 
 /** Lengths are in code points, as in Postgres and JSON Schema, not in UTF-16 units. */
 const text = (lengthMin: number, lengthMax: number) =>
@@ -22,18 +30,21 @@ const text = (lengthMin: number, lengthMax: number) =>
     .string(must('must be a string'))
     .refine((value) => value.length >= lengthMin, 'must not be empty')
     .refine((value) => Array.from(value).length <= lengthMax, `must have at most ${String(lengthMax)} characters`)
-    .refine((value) => !controlCharacter.test(value), 'must not contain control characters')
+    .refine(matches(noControlCharacters), 'must not contain control characters')
     .refine((value) => value.isWellFormed(), 'must be well-formed Unicode')
-    .meta({ minLength: lengthMin, maxLength: lengthMax });
+    .meta({ minLength: lengthMin, maxLength: lengthMax, pattern: noControlCharacters });
 
 const name = text(1, 200).meta({ examples: ['The last night of the tour'] });
-const reference = text(0, 200).meta({ examples: ['order 4711'] });
+const reference = text(0, 200).meta({
+  examples: ['order 4711'],
+  description: "The caller's order number or the like: shown again, never interpreted",
+});
 /** Visible characters: letters, marks, numbers, punctuation and symbols. */
 export const buyerId = text(1, 100)
-  .refine((value) => /^[\p{L}\p{M}\p{N}\p{P}\p{S}]*$/u.test(value), 'must contain only visible characters')
-  .meta({ examples: ['customer-17'] });
+  .refine(matches(visibleCharacters), 'must contain only visible characters')
+  .meta({ examples: ['customer-17'], pattern: visibleCharacters });
 
-const totalQuota = wholeNumber(1, 10_000_000).meta({ examples: [100] });
+const totalQuota = wholeNumber(1, 10_000_000).meta({ examples: [100], description: 'The tickets of the event; fixed when it is created' });
 
 const consistent = <T extends Parameters<typeof contradictions>[0]>(context: z.core.ParsePayload<T>): void => {
   for (const { path, message } of contradictions(context.value)) {
@@ -68,12 +79,14 @@ export const newPurchase = z
 /** An action has no parameters. */
 export const action = z.strictObject({}).meta({ id: 'Action' });
 
+const pageSizeSchema = { type: 'integer', minimum: 1, maximum: 100, default: 20, pattern: undefined } as const;
 const pageSize = z
   .string('must be given once')
   .regex(/^0*([1-9]\d?|100)$/, 'must be a whole number from 1 to 100')
   .default('20')
   .transform(Number)
-  .meta({ type: 'integer', minimum: 1, maximum: 100, default: 20 });
+  // As a number, although it is text in a URL.
+  .meta({ override: ({ jsonSchema }: { jsonSchema: object }) => Object.assign(jsonSchema, pageSizeSchema) });
 
 export const page = z.strictObject({ limit: pageSize, cursor: id.optional() });
 
@@ -89,7 +102,7 @@ export const purchaseFilter = z.strictObject({
 
 // Answers may gain members, so clients that validate answers must accept unknown ones.
 
-const time = z.iso.datetime().meta({ examples: ['2026-05-01T18:00:00.000Z'] });
+const time = z.iso.datetime().meta({ ...formatOnly, examples: ['2026-05-01T18:00:00.000Z'] });
 
 const eventMembers = {
   id,
@@ -98,15 +111,19 @@ const eventMembers = {
   available_quantity: z
     .int()
     .min(0)
-    .meta({ examples: [98] }),
-  status: z.enum(['scheduled', 'on_sale', 'sold_out', 'ended']),
+    .meta({ examples: [98], description: 'The tickets that can be bought; expired holds count' }),
+  status: z.enum(['scheduled', 'on_sale', 'sold_out', 'ended']).meta({ description: "As of the request, by the database's clock" }),
   ...rules.shape,
   created_at: time,
   updated_at: time,
 };
 export const event = z.looseObject(eventMembers).meta({ id: 'Event' });
 export const eventForAdmin = z
-  .looseObject({ ...eventMembers, sold_quantity: z.int().min(0), held_quantity: z.int().min(0) })
+  .looseObject({
+    ...eventMembers,
+    sold_quantity: z.int().min(0).meta({ description: 'Confirmed tickets' }),
+    held_quantity: z.int().min(0).meta({ description: 'Held tickets: they are confirmed, or come back' }),
+  })
   .meta({ id: 'EventForAdmin' });
 export const eventPage = z.looseObject({ data: z.array(event), next_cursor: id.nullable() }).meta({ id: 'EventPage' });
 
@@ -118,7 +135,7 @@ export const audit = z
     held_quantity: z.int(),
     sold_quantity: z.int(),
     tickets_issued: z.int(),
-    consistent: z.boolean(),
+    consistent: z.boolean().meta({ description: 'Whether available + held + sold = total_quota and tickets_issued = sold' }),
   })
   .meta({ id: 'Audit' });
 
@@ -132,28 +149,22 @@ export const purchase = z
     reference: reference.nullable(),
     created_at: time,
     expires_at: time.nullable().meta({ description: 'Null unless held or expired' }),
-    tickets: z.array(z.looseObject({ id, status: z.literal('void').optional() })),
+    tickets: z.array(z.looseObject({ id, status: z.literal('void').optional() })).meta({
+      description: 'Exactly `quantity` once the purchase is confirmed, none before; void after a cancellation',
+    }),
   })
   .meta({ id: 'Purchase' });
 export const purchasePage = z.looseObject({ data: z.array(purchase), next_cursor: id.nullable() }).meta({ id: 'PurchasePage' });
 
-export const problem = z
+export const home = z
   .looseObject({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    detail: z.string(),
-    code: z.enum(Object.keys(catalogue) as [ProblemCode, ...ProblemCode[]]),
-    request_id: z.string(),
-    errors: z.array(z.looseObject({ in: z.enum(['body', 'path', 'query', 'header']), path: z.string(), message: z.string() })).optional(),
-    available_quantity: z.int().optional(),
-    held_quantity: z.int().optional(),
-    max_purchase_limit: z.int().optional(),
-    remaining: z.int().optional(),
-    sale_starts_at: time.optional(),
-    purchase_id: id.optional(),
+    name: z.literal('onsale'),
+    events: z.string(),
+    docs: z.string().optional(),
+    openapi: z.string().optional(),
+    readyz: z.string().optional(),
   })
-  .meta({ id: 'Problem' });
+  .meta({ id: 'Home', description: 'The paths that this port serves' });
 
 export function toEvent(row: EventRow): z.input<typeof event> {
   return {
@@ -165,6 +176,22 @@ export function toEvent(row: EventRow): z.input<typeof event> {
     ...showRules(row),
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+export function toEventForAdmin(row: AdminEventRow): z.input<typeof eventForAdmin> {
+  return { ...toEvent(row), sold_quantity: row.sold, held_quantity: row.held };
+}
+
+export function toAudit(eventId: string, totals: Audit): z.input<typeof audit> {
+  return {
+    event_id: eventId,
+    total_quota: totals.totalQuota,
+    available_quantity: totals.available,
+    held_quantity: totals.held,
+    sold_quantity: totals.sold,
+    tickets_issued: totals.ticketsIssued,
+    consistent: isConserved(totals),
   };
 }
 

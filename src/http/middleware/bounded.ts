@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
 import { semaphore } from '../../concurrency/semaphore.js';
-import { overloaded } from '../contract/problems.js';
+import { tooMany } from '../contract/requestProblems.js';
 
 /** Wraps one handler; all handlers that it wraps share the bounds. */
 export type Bounded = (handler: RequestHandler) => RequestHandler;
@@ -25,7 +25,7 @@ export function bounded({ inProgressMax, atOnceMax, waitMs }: Bounds, onRefused:
 
   function refusal(): Error {
     onRefused();
-    return overloaded('Too many requests are in progress.', 1);
+    return tooMany('requests', 1);
   }
 
   return (handler) => async (req, res, next) => {

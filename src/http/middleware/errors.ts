@@ -4,15 +4,15 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } 
 import type { Logger } from 'pino';
 import { classify } from '../../db/faults.js';
 import { prepareAnswer } from './everyAnswer.js';
-import { bodyTooLarge } from './jsonBody.js';
-import { catalogue, overloaded, Problem, retryAfter, sendProblem } from '../contract/problems.js';
+import { catalogue, overloaded, Problem, sendProblem } from '../contract/problems.js';
+import { bodyTooLarge, changeUnknown, internalError, nothingAt } from '../contract/requestProblems.js';
 import type { Refusals } from '../server/refusals.js';
 import { invalid } from './validate.js';
 
 /** @param documented whether /openapi.json is served, so that the answer can refer to it */
 export function notFound(documented: boolean): RequestHandler {
   return (req) => {
-    throw new Problem('not-found', `There is nothing at ${req.path}${documented ? '; /openapi.json lists the paths' : ''}.`);
+    throw nothingAt(req.path, documented);
   };
 }
 
@@ -67,14 +67,12 @@ export function neverHtml(app: Express, log: Logger, refusals?: Pick<Refusals, '
       const unreadable = () => {
         sendProblem(res, invalid([{ in: 'path', path: '', message: 'cannot be read' }]));
       };
-      if (error !== undefined) sendProblem(res, internalError);
+      if (error !== undefined) sendProblem(res, internalError());
       else if (refusals) refusals.enqueue(res, unreadable);
       else unreadable();
     });
   };
 }
-
-const internalError = new Problem('internal-error', 'The error was logged with this request id.');
 
 /** The errors of body-parser and Express. */
 interface HttpError {
@@ -99,10 +97,6 @@ function toProblem(error: unknown, method: string): Problem {
   }
   const { transient, undone } = classify(error);
   if (transient && (undone || method === 'GET' || method === 'HEAD')) return overloaded('The database is not available.', 1);
-  if (transient) {
-    return new Problem('outcome-unknown', 'The database became unavailable: check the result before you retry.', {
-      headers: retryAfter(1),
-    });
-  }
-  return internalError;
+  if (transient) return changeUnknown();
+  return internalError();
 }

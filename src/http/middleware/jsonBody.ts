@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { TextDecoder } from 'node:util';
 import { parse as parseMediaType } from 'content-type';
 import express, { type RequestHandler } from 'express';
-import { Problem } from '../contract/problems.js';
+import { bodyTooLarge, notJson } from '../contract/requestProblems.js';
 import { invalid } from './validate.js';
 
 /** Invalid UTF-8 would otherwise be replaced silently, and a name would be stored that differs from the one sent. */
@@ -36,10 +36,6 @@ export function jsonBody(bytesMax: number): RequestHandler {
   };
 }
 
-export function bodyTooLarge(bytesMax: number): Problem {
-  return new Problem('body-too-large', `The body can have at most ${String(bytesMax)} bytes.`);
-}
-
 function isEmpty(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0';
 }
@@ -50,8 +46,7 @@ function assertJson(given = ''): void {
   const { type, parameters } = parseMediaType(given);
   const charset = parameters['charset'] ?? 'utf-8';
   if (type === 'application/json' && charset.toLowerCase() === 'utf-8') return;
-  const name = given === '' ? 'an unspecified type' : given;
-  throw new Problem('unsupported-media-type', `Send the body as application/json in UTF-8, not as ${name}.`);
+  throw notJson(given);
 }
 
 /** @throws Problem `validation` */
@@ -62,12 +57,16 @@ function parseJson(bytes: Buffer): unknown {
   } catch {
     throw invalid([{ in: 'body', path: '', message: 'must be UTF-8' }]);
   }
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    return mayRound.test(text) ? JSON.parse(withoutRounding(text)) : value;
+    value = JSON.parse(text);
+    if (mayRound.test(text)) value = JSON.parse(withoutRounding(text));
   } catch {
     throw invalid([{ in: 'body', path: '', message: 'must be valid JSON' }]);
   }
+  // A handler whose body is optional would take it for a missing one.
+  if (value === null) throw invalid([{ in: 'body', path: '', message: 'must have a JSON object as its body' }]);
+  return value;
 }
 
 /** Only a number with a fraction or an exponent can be rounded to a whole number. */

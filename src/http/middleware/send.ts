@@ -16,5 +16,7 @@ export function sendJson(res: ServerResponse, status: number, body: unknown, typ
 export function sendText(res: ServerResponse, status: number, text: string, type = json): void {
   res.statusCode = status;
   res.setHeader('Content-Type', type);
+  // Node counts the bytes of a body that it sends, and sends none in answer to HEAD.
+  if (res.req.method === 'HEAD') res.setHeader('Content-Length', Buffer.byteLength(text));
   res.end(text);
 }

@@ -19,7 +19,8 @@ export function validate<S extends z.ZodType>(schema: S, value: unknown, place: 
   if (result.success && unknown.length === 0) return result.data;
   const errors = (result.error?.issues ?? []).map((issue) => describe(issue, place, name));
   const firstOfPath = [...new Map(errors.reverse().map((error) => [error.path, error])).values()].reverse();
-  throw invalid([...firstOfPath, ...unknown.map((member) => ({ in: place, path: member, message: 'is not a known field' }))]);
+  const message = place === 'query' ? 'is not a known parameter' : 'is not a known field';
+  throw invalid([...firstOfPath, ...unknown.map((member) => ({ in: place, path: member, message }))]);
 }
 
 export function invalid(errors: readonly ValidationError[]): Problem {

@@ -1,4 +1,5 @@
 import type { IRouter, RequestHandler } from 'express';
+import type { Logger } from 'pino';
 import type { PrismaClient } from '../../db/client.js';
 import type { Sale } from '../../sale/sale.js';
 import { eventExists } from '../../sql/eventExists.js';
@@ -22,10 +23,12 @@ export interface AdminPurchasesDeps {
   readonly sale: Pick<Sale, 'sell'>;
   readonly refusals: Pick<Refusals, 'enqueue'>;
   readonly admin: PrismaClient;
+  /** Gets a line for each cancellation. */
+  readonly log: Pick<Logger, 'info'>;
 }
 
 /** The admin's routes for purchases; mount them behind `requireAdmin`. */
-export function adminPurchases(router: IRouter, { share, sale, refusals, admin }: AdminPurchasesDeps): void {
+export function adminPurchases(router: IRouter, { share, sale, refusals, admin, log }: AdminPurchasesDeps): void {
   const list: RequestHandler = async (req, res) => {
     const eventId = validate(id, req.params['event_id'], 'path', 'event_id');
     const { status, buyer_id: buyerId, reference, limit, cursor } = validate(purchaseFilter, req.query, 'query');
@@ -38,6 +41,11 @@ export function adminPurchases(router: IRouter, { share, sale, refusals, admin }
     const { eventId, purchaseId } = readIds(req.params);
     validate(action, req.body === undefined ? {} : req.body, 'body');
     const outcome = await sale.sell(eventId, { kind: 'cancel', purchaseId, asBuyer: undefined }, () => req.socket.destroyed);
+    if (outcome.kind === 'settled') {
+      // The id of a cancelled purchase gives no power over it, so it may be in the log. A repeated request is logged again.
+      const cancelled = { purchase_id: purchaseId, quantity: outcome.purchase.quantity };
+      log.info({ request_id: res.getHeader('X-Request-Id'), event_id: eventId, cancelled }, 'the admin cancelled a purchase');
+    }
     deliver(res, outcome, refusals);
   };
 

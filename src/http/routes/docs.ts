@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { IRouter, RequestHandler } from 'express';
 import helmet from 'helmet';
-import { openApiDocument } from '../contract/openapi.js';
+import { openApiDocument } from '../contract/openapi/document.js';
 import { resource } from './resource.js';
 
 const assets = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
@@ -30,8 +30,11 @@ const page = `<!doctype html>
 `;
 const start = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#ui' });\n`;
 
-/** @param share bounds the answers in progress; the largest one has 1.7 MB */
-export function docs(router: IRouter, share: RequestHandler): void {
+/**
+ * @param probed whether probes and metrics are on this port too
+ * @param share bounds the answers in progress; the largest one has 1.7 MB
+ */
+export function docs(router: IRouter, probed: boolean, share: RequestHandler): void {
   // Swagger UI sets inline styles and embeds its icons as data: URLs; nothing is loaded from other hosts.
   const policy = {
     directives: {
@@ -48,7 +51,7 @@ export function docs(router: IRouter, share: RequestHandler): void {
   // Served from memory: with streamed files, a client that never reads its answer would keep a file open.
   const asset = (file: string) => readFileSync(join(assets, file));
 
-  serve('/openapi.json', 'json', Buffer.from(JSON.stringify(openApiDocument())));
+  serve('/openapi.json', 'json', Buffer.from(JSON.stringify(openApiDocument(probed))));
   serve('/docs', 'html', Buffer.from(page));
   serve('/docs/start.js', 'js', Buffer.from(start));
   serve('/docs/swagger-ui.css', 'css', asset('swagger-ui.css'));

@@ -5,7 +5,8 @@ import { impossible } from '../../sale/types.js';
 import { listEvents } from '../../sql/listEvents.js';
 import type { EventRow } from '../../sql/eventColumns.js';
 import type { Bounded } from '../middleware/bounded.js';
-import { Problem, overloaded } from '../contract/problems.js';
+import { Problem } from '../contract/problems.js';
+import { tooMany } from '../contract/requestProblems.js';
 import { resource } from './resource.js';
 import { id, page, toEvent } from '../contract/schemas.js';
 import { sendJson, sendText } from '../middleware/send.js';
@@ -33,7 +34,7 @@ export function events(
       case 'event-not-found':
         throw new Problem('event-not-found', 'There is no event with this id.');
       case 'overloaded':
-        throw overloaded('Too many reads are in progress.', outcome.retryAfterSeconds);
+        throw tooMany('reads', outcome.retryAfterSeconds);
       default:
         impossible(outcome);
     }

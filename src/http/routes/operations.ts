@@ -2,6 +2,7 @@ import type { IRouter, RequestHandler } from 'express';
 import type { Readiness } from '../../db/readiness.js';
 import type { Metrics } from '../../observability/metrics.js';
 import { overloaded, Problem } from '../contract/problems.js';
+import { notReady } from '../contract/requestProblems.js';
 import { resource } from './resource.js';
 import { sendJson } from '../middleware/send.js';
 
@@ -14,7 +15,7 @@ export function operations(router: IRouter, readiness: Readiness, metrics: Metri
   };
   const readyz: RequestHandler = async (_req, res) => {
     const state = await readiness.check();
-    if (!state.ready) throw new Problem('not-ready', state.reason);
+    if (!state.ready) throw notReady(state.reason);
     sendJson(res, 200, { status: 'ready' });
   };
   const showMetrics: RequestHandler = async (_req, res) => {

@@ -11,6 +11,7 @@ import { admittedByGate, type RefuseEarly } from '../server/gate.js';
 import { idempotencyKey } from '../middleware/idempotencyKey.js';
 import { jsonBody } from '../middleware/jsonBody.js';
 import { Problem, problemOf, sendProblem } from '../contract/problems.js';
+import { buyerMismatch } from '../contract/requestProblems.js';
 import type { Refusals } from '../server/refusals.js';
 import { resource } from './resource.js';
 import { action, id, newPurchase, toPurchase } from '../contract/schemas.js';
@@ -90,7 +91,7 @@ function readRequest(keyHeader: string | string[] | undefined, given: unknown, a
   const key = idempotencyKey(keyHeader);
   const { quantity, buyer_id: named, reference } = validate(newPurchase, given, 'body');
   if (asBuyer !== undefined && named !== undefined && named !== asBuyer) {
-    throw new Problem('buyer-mismatch', 'buyer_id must be the subject of the token; it can be left out.');
+    throw buyerMismatch();
   }
   const buyerId = named ?? asBuyer;
   // The fingerprint is what was understood of the body: it is short, and does not depend on the client's formatting.

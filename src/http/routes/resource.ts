@@ -1,5 +1,5 @@
 import type { IRouter, RequestHandler } from 'express';
-import { Problem } from '../contract/problems.js';
+import { methodNotAllowed } from '../contract/requestProblems.js';
 
 type Method = 'get' | 'post' | 'patch';
 
@@ -14,6 +14,6 @@ export function resource(router: IRouter, path: string, handlers: Partial<Record
       res.status(204).set('Allow', allow).end();
       return;
     }
-    throw new Problem('method-not-allowed', `${req.method} is not supported here; use ${allow}.`, { headers: { Allow: allow } });
+    throw methodNotAllowed(req.method, allow);
   });
 }

@@ -7,14 +7,14 @@ import type { Logger } from 'pino';
 import type { Pool, PrismaClient } from '../../db/client.js';
 import { classify } from '../../db/faults.js';
 import { streamTickets, type TicketRow } from '../../sql/streamTickets.js';
-import { csvLine } from '../contract/csv.js';
+import { csvLine, ticketColumns } from '../contract/csv.js';
 import { id } from '../contract/schemas.js';
 import type { Bounded } from '../middleware/bounded.js';
 import { validate } from '../middleware/validate.js';
 import { requireEvent } from './adminPurchases.js';
 import { resource } from './resource.js';
 
-const header = csvLine(['ticket_id', 'purchase_id', 'buyer_id', 'reference', 'purchased_at']);
+const header = csvLine(ticketColumns);
 
 export interface TicketsCsvDeps {
   /** Bounds the admin requests in progress. */
@@ -89,7 +89,10 @@ async function write(res: Response, batches: AsyncIterable<readonly TicketRow[]>
   }
 }
 
-/** Waits until the kernel has accepted what was written. The connection and not the answer tells when a client has gone, because Node closes only the first answer of a connection. */
+/**
+ * Waits until the kernel has accepted what was written. The connection and not the answer tells when a client has gone, because Node
+ * closes only the first answer of a connection.
+ */
 function untilTaken(res: Response, timeoutMs: number): Promise<void> {
   const { socket } = res.req;
   return new Promise((resolve, reject) => {

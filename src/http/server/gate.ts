@@ -2,8 +2,8 @@
  * The gate checks each request before Express and before its body is read. It refuses a purchase that could not be admitted, at
  * half the cost of a purchase, most of it in the kernel. Under overload most requests end here.
  *
- * The gate recognises one spelling of the purchase path. The router accepts many more (%30 for a digit, an absolute URL,
- * backslashes before a fragment), and decoding them here would duplicate the router. So the purchase route repeats the check,
+ * The gate recognises one spelling of the purchase path. The router accepts many more (%30 for a digit, a slash at the end, an
+ * absolute URL, backslashes before a fragment), and decoding them here would duplicate the router. So the purchase route repeats the check,
  * before it reads the body, for each request that the gate did not recognise.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';

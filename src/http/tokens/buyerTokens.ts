@@ -16,7 +16,8 @@ import { errors, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import type { Config } from '../../config.js';
 import { overloaded, Problem } from '../contract/problems.js';
 import { buyerId } from '../contract/schemas.js';
-import { unauthorized, type VerifyBuyer } from '../middleware/callers.js';
+import { unauthorized } from '../contract/requestProblems.js';
+import type { VerifyBuyer } from '../middleware/callers.js';
 import { IssuerKeys } from './issuerKeys.js';
 import { VerifiedTokens } from './verifiedTokens.js';
 
