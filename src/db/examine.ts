@@ -59,7 +59,7 @@ async function examineSession(client: pg.Client, target: Target, purpose: Purpos
   }
   if (missing.length > 0) {
     return passing(
-      `The database "${target.database}" at ${target.server} lacks ${missing.join(', ')}; run "npm run db:migrate" (in the image: node dist/server.js migrate).`,
+      `The database "${target.database}" at ${target.server} lacks ${firstOf(missing, 'migration')}; run "npm run db:migrate" (in the image: node dist/server.js migrate).`,
     );
   }
   if (defences.length > 0) return passing(`The database lacks ${defences.join(', ')}; it is being restored, or was changed manually.`);
@@ -87,7 +87,14 @@ async function lackingPrivileges(client: pg.Client, { user, database }: Target, 
   );
   if (denied.length === 0) return undefined;
   const grant = `GRANT ${privileges.join(', ')} ON ${tables.join(', ')} TO "${user}"; GRANT SELECT ON _prisma_migrations TO "${user}"`;
-  return hopeless(`The user "${user}" lacks ${denied.join(', ')}; as the owner of the tables, run: ${grant}.`);
+  return hopeless(`The user "${user}" lacks ${firstOf(denied, 'privilege')}; as the owner of the tables, run: ${grant}.`);
+}
+
+/** The first, and how many there are besides: a sentence must stay readable. */
+function firstOf(names: readonly string[], what: string): string {
+  const [name = '', ...others] = names;
+  if (others.length === 0) return name;
+  return `${name} and ${String(others.length)} other ${what}${others.length > 1 ? 's' : ''}`;
 }
 
 async function lackingCreate(client: pg.Client, { user }: Target): Promise<StartFault | undefined> {

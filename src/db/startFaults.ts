@@ -65,11 +65,13 @@ function explainRefusal(state: string, message: string, { server, user, database
       return hopeless(
         `Postgres at ${server} rejects the password of the user "${user}", or has no such user; correct the user and the password in DATABASE_URL.`,
       );
-    case '28000':
+    case '28000': {
+      const withTls = /pg_hba|encryption/.test(message) && !tls ? ' (sslmode=verify-full connects with TLS)' : '';
       return hopeless(
         `Postgres at ${server} does not admit the user "${user}" to the database "${database}" ${tls ? 'over TLS' : 'without TLS'}: ${message}; ` +
-          `correct DATABASE_URL${tls ? '' : ' (sslmode=verify-full connects with TLS)'} or pg_hba.conf.`,
+          `correct DATABASE_URL${withTls} or pg_hba.conf.`,
       );
+    }
     case '3D000':
       return hopeless(`Postgres at ${server} has no database "${database}"; create it, or correct the database in DATABASE_URL.`);
     case '42501':

@@ -44,7 +44,9 @@ test('a replica waits for the migration, says so once, and is ready after it', a
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { msg: string; reason?: string });
-  expect(lines.find(({ msg }) => msg === 'waiting for the database')?.reason).toMatch(/lacks \S+, .*; run "npm run db:migrate"/);
+  expect(lines.find(({ msg }) => msg === 'waiting for the database')?.reason).toMatch(
+    /lacks \S+ and \d other migrations; run "npm run db:migrate"/,
+  );
   await stopProgram(replica);
   expect(replica.exitCode).toBe(0);
   await empty.drop();

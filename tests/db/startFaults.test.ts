@@ -98,11 +98,8 @@ test('a certificate file that does not exist is named', async () => {
 
 test('a user without privileges is given the statement that grants them', async () => {
   const url = changed({ username: user, password: 'right' });
-  const missing = ['events', 'purchases', 'tickets', 'buyer_totals'].flatMap((name) =>
-    ['SELECT', 'INSERT', 'UPDATE'].map((privilege) => `${privilege} on ${name}`),
-  );
   const fault = await examine(url);
-  for (const privilege of [...missing, 'SELECT on _prisma_migrations']) expect(fault?.sentence).toContain(privilege);
+  expect(fault?.sentence).toMatch(/^The user "\w+" lacks \w+ on \w+ and 12 other privileges; as the owner of the tables, run: GRANT .*\.$/);
   expect(fault?.mayPass).toBe(false);
   const [, grant] = /run: (GRANT .*)\.$/.exec(fault?.sentence ?? '') ?? [];
   await database.sql.query(grant!);
@@ -127,7 +124,7 @@ test('a schema that is not migrated is waited for by a replica; who migrates nee
   try {
     const [oldest] = await knownMigrations();
     const fault = await examine(other.url);
-    expect(fault?.sentence).toContain(`The database "${nameOf(other.url)}" at ${server} lacks ${oldest!}, `);
+    expect(fault?.sentence).toContain(`The database "${nameOf(other.url)}" at ${server} lacks ${oldest!} and `);
     expect(fault?.sentence).toContain('run "npm run db:migrate"');
     expect(fault?.mayPass).toBe(true);
     await expect(examine(other.url, 'migrate')).resolves.toBeUndefined();
