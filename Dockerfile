@@ -1,6 +1,6 @@
 # Two stages: one that has the compilers, one that has the program. The second has neither npm's development packages nor
 # the Prisma CLI nor the embedded Postgres, and does not run as root.
-FROM node:20.20.2-bookworm-slim AS build
+FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=optional --ignore-scripts
@@ -9,7 +9,7 @@ COPY prisma ./prisma
 COPY src ./src
 RUN npm run -s build && npm prune --omit=dev --omit=optional --ignore-scripts
 
-FROM node:20.20.2-bookworm-slim
+FROM node:24.21.0-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=build /app/package.json ./

@@ -23,6 +23,22 @@ export function haproxyVersion() {
   return status === 0 ? /version (\d[\w.]*)/.exec(stdout)?.[1] : undefined;
 }
 
+/** HAProxy did not start; the message is one sentence. */
+export class BalancerError extends Error {}
+
+/**
+ * HAProxy writes an alert for each consequence of a fault. The first names the cause.
+ *
+ * @param {string} bind @param {string} said all of its output @param {string} otherwise
+ */
+function explain(bind, said, otherwise) {
+  const port = bind.slice(bind.lastIndexOf(':') + 1);
+  if (/address already in use/i.test(said)) return `Cannot listen on ${bind}: port ${port} is in use; choose another with PORT.`;
+  const lines = said.split('\n').filter(Boolean);
+  const cause = (lines.find((line) => line.includes('[ALERT]')) ?? lines.at(-1) ?? otherwise).replace(/^\[ALERT\]\s*(\(\d+\)\s*:\s*)?/, '');
+  return `HAProxy did not start on ${bind}: ${cause.trim().replace(/\.$/, '')}.`;
+}
+
 /** What HAProxy thinks of a replica: `UP`, `DOWN`, `MAINT`, and how many requests it has there. @typedef {{ name: string, status: string, underWay: number }} Standing */
 
 export class Balancer {
@@ -71,8 +87,7 @@ export class Balancer {
       } catch (error) {
         if (!balancer.running || Date.now() > deadline) {
           await balancer.stop();
-          const alerts = balancer.#said.split('\n').filter((line) => line.includes('[ALERT]'));
-          throw new Error(`HAProxy did not start on ${bind}: ${alerts.join('\n') || balancer.#said.trim() || String(error)}`);
+          throw new BalancerError(explain(bind, balancer.#said, String(error)));
         }
       }
       await pause(20);

@@ -12,10 +12,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ConfigError, readConfig } from '../dist/config.js';
 import { startEmbedded } from '../dist/db/embedded/embedded.js';
 import { adminTokenFile, EmbeddedError, keepSecret } from '../dist/db/embedded/dataDir.js';
+import { orFullDisk } from '../dist/db/embedded/fullDisk.js';
 import { migrate } from '../dist/db/migrate.js';
+import { StartError } from '../dist/db/startFaults.js';
+import { createStartWait } from '../dist/db/startWait.js';
+import { greeting } from '../dist/greeting.js';
 import { whoMay } from '../dist/http/middleware/callers.js';
 import { Interrupted, unlessAsked, watchSignals } from '../dist/signals.js';
-import { Balancer, haproxyVersion, replicasMax } from './balancer.js';
+import { Balancer, BalancerError, haproxyVersion, replicasMax } from './balancer.js';
 import { Replica } from './replica.js';
 
 /** Two failed checks of HAProxy and their time limits, so that a replica that drains is out before it closes anything. */
@@ -40,6 +44,10 @@ function countIn(args) {
 /** @param {ReturnType<typeof readConfig>} config @param {number} count @param {AbortSignal} signal */
 async function openDatabase(config, count, signal) {
   if (config.DATABASE_URL !== undefined) {
+    const wait = createStartWait(config.DATABASE_URL, 'serve', (/** @type {string} */ reason) =>
+      say(`Waiting for the database. ${reason}`),
+    );
+    await unlessAsked(signal, wait.untilUsable());
     return {
       url: config.DATABASE_URL,
       token: config.ADMIN_TOKEN ?? '',
@@ -56,7 +64,7 @@ async function openDatabase(config, count, signal) {
     return { url: embedded.url, token, where: embedded.dataDir, stop: () => embedded.stop() };
   } catch (error) {
     await embedded.stop();
-    throw error;
+    throw orFullDisk(error, embedded.dataDir);
   }
 }
 
@@ -160,7 +168,8 @@ async function main() {
     const slots = Array.from({ length: count }, (_, index) => index + 1);
     const addresses = await Promise.all(slots.map((slot) => company.start(slot)));
     const who = whoMay(config.SELLER_TOKEN !== undefined, config.BUYER_JWT_ISSUER);
-    greet(company, addresses, { bind, haproxy, ...database, tokenMade: config.ADMIN_TOKEN === undefined, who });
+    const about = { bind, haproxy, documented: config.DOCS === 'on', tokenMade: config.ADMIN_TOKEN === undefined, who };
+    greet(company, addresses, { ...database, ...about });
     await Promise.race([end, ...slots.map((slot) => company.watch(slot)), company.watchBalancer()]);
     await end;
   } catch (error) {
@@ -171,21 +180,20 @@ async function main() {
   }
 }
 
-/** @param {Company} company @param {string[]} addresses @param {{ bind: string, haproxy: string | undefined, token: string, tokenMade: boolean, where: string, who: string }} about */
-function greet(company, addresses, { bind, haproxy, token, tokenMade, where, who }) {
-  const own = addresses.map((address, index) => {
+/** @param {Company} company @param {string[]} own addresses of the replicas @param {{ bind: string, haproxy: string | undefined, documented: boolean, token: string, tokenMade: boolean, where: string, who: string }} about */
+function greet(company, own, { bind, haproxy, documented, token, tokenMade, where, who }) {
+  const replicas = own.map((address, index) => {
     const replica = company.replicas.get(index + 1);
     return `  ${address}  replica ${index + 1}, process ${replica?.pid}, its probes and metrics on ${replica?.operationsAddress}`;
   });
   const shared = `http://${bind.replace('0.0.0.0', 'localhost')}`;
-  say(
+  const before =
     haproxy === undefined
-      ? `\nonsale has ${addresses.length} replicas. There is no haproxy on PATH (apt-get install haproxy), so each has its own address:`
-      : `\nonsale is on ${shared}, its API at ${shared}/docs: HAProxy ${haproxy}, process ${company.balancer?.pid}, before`,
-  );
-  say(
-    `${own.join('\n')}\nAll on one database: ${where}\nThe admin token is ${tokenMade ? token : 'that of ADMIN_TOKEN'}\n${who}\n\nCtrl-C stops all of it.\n`,
-  );
+      ? `There is no haproxy on PATH (apt-get install haproxy), so each of the ${own.length} replicas has its own address:`
+      : `HAProxy ${haproxy}, process ${company.balancer?.pid}, distributes requests among ${own.length} replicas:`;
+  const about = { documented, where, generatedToken: tokenMade ? token : undefined, whoMay: who };
+  say(greeting({ ...about, address: haproxy === undefined ? (own[0] ?? '') : shared, addresses: [before, ...replicas] }));
+  say('Ctrl-C stops all of it.\n');
 }
 
 /** Resolves at Ctrl-C or SIGTERM. @param {Company} company @param {AbortSignal} asked @returns {Promise<void>} */
@@ -207,7 +215,7 @@ function fail(error) {
     say(error.message);
     process.exit(0);
   }
-  const known = error instanceof UsageError || error instanceof ConfigError || error instanceof EmbeddedError;
+  const known = [UsageError, ConfigError, EmbeddedError, StartError, BalancerError].some((kind) => error instanceof kind);
   process.stderr.write(`${known ? messageOf(error) : `The replicas stopped: ${messageOf(error)}`}\n`);
   process.exit(1);
 }

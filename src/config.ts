@@ -3,6 +3,7 @@
  * name) and its reason. The relations between limits are asserted at start; a wrong value stops the process with one sentence.
  */
 import { z } from 'zod';
+import { describe } from './config/describe.js';
 import { contradictions } from './config/contradictions.js';
 import { withPlainSslMode, wrongSslMode } from './config/databaseUrl.js';
 
@@ -92,9 +93,9 @@ const environment = z.object({
   EVENT_PURCHASES_IN_PROGRESS_MAX: count(10_000, 1_000_000),
   /**
    * Purchases admitted for one event however low the throughput is. With this floor, a crowd at an event with a small quota gets real
-   * answers (sold, or sold out) instead of `overloaded`.
+   * answers (sold, or sold out) instead of `overloaded`. Unset, it is 2,000, or EVENT_PURCHASES_IN_PROGRESS_MAX if that is less.
    */
-  EVENT_PURCHASES_IN_PROGRESS_MIN: count(2_000, 1_000_000),
+  EVENT_PURCHASES_IN_PROGRESS_MIN: z.coerce.number().int().min(1).max(1_000_000).optional(),
   /** Between the two limits above, an event admits what recent throughput serves in this time: the longest expected wait. */
   QUEUE_WAIT_MS: milliseconds(300),
   /** Availability reads admitted and not yet answered. */
@@ -196,12 +197,18 @@ const checked = environment.superRefine((env, context) => {
 });
 
 const [shareOfOneAddress, shareOfLoopback] = [1 / 8, 4 / 5];
+const eventFloor = 2_000;
 
 /** Fills in the defaults that depend on other settings. */
 const complete = checked.transform((env) => {
   const given = env.CONNECTIONS_PER_ADDRESS_MAX;
   const bound = (share: number) => given ?? (env.TRUST_PROXY_HOPS > 0 ? 0 : Math.ceil(env.CONNECTIONS_MAX * share));
-  return { ...env, CONNECTIONS_PER_ADDRESS_MAX: bound(shareOfOneAddress), connectionsPerLoopbackAddressMax: bound(shareOfLoopback) };
+  return {
+    ...env,
+    EVENT_PURCHASES_IN_PROGRESS_MIN: env.EVENT_PURCHASES_IN_PROGRESS_MIN ?? Math.min(eventFloor, env.EVENT_PURCHASES_IN_PROGRESS_MAX),
+    CONNECTIONS_PER_ADDRESS_MAX: bound(shareOfOneAddress),
+    connectionsPerLoopbackAddressMax: bound(shareOfLoopback),
+  };
 });
 
 export type Config = Readonly<z.infer<typeof complete>>;
@@ -221,21 +228,6 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   if (result.success) return result.data;
   const sentences = result.error.issues.map((issue) => `${issue.path.join('.')} ${describe(issue)}.`);
   throw new ConfigError(sentences.join('\n'));
-}
-
-function describe(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return 'must be a whole number';
-    case 'too_small':
-      return `must be at least ${String(issue.minimum)}`;
-    case 'too_big':
-      return `must be at most ${String(issue.maximum)}`;
-    case 'invalid_value':
-      return `must be one of ${issue.values.map(String).join(', ')}`;
-    default:
-      return issue.message;
-  }
 }
 
 /** The one setting that a migration needs. @throws ConfigError */

@@ -4,6 +4,7 @@ import type { Express, Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { type AppLimits, createApp, createOperationsApp } from './http/app.js';
 import type { Config } from './config.js';
+import { auditPatienceMs } from './config/contradictions.js';
 import { ConnectionGroup, openPool, type PoolLimits } from './db/client.js';
 import { createReadiness, type Readiness } from './db/readiness.js';
 import { limitConnections } from './http/server/connections.js';
@@ -208,7 +209,11 @@ function openPools(config: Config, url: string) {
   };
   const group = new ConnectionGroup();
   const auditMs = config.AUDIT_TIMEOUT_MS;
-  const patient = { statementTimeoutMs: auditMs, transactionTimeoutMs: auditMs + 1_000, clientDeadlineMs: auditMs + 2_000 };
+  const patient = {
+    statementTimeoutMs: auditMs,
+    transactionTimeoutMs: auditMs + auditPatienceMs / 2,
+    clientDeadlineMs: auditMs + auditPatienceMs,
+  };
   return {
     sale: openPool(url, 'onsale sale', limits, group),
     reads: openPool(url, 'onsale reads', { ...limits, connectionsMax: config.READ_CONNECTIONS_MAX }, group),

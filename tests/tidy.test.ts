@@ -62,7 +62,7 @@ test('rooms import only what is to their right', () => {
 test.each([
   ['express', ['src/replica.ts', 'src/http/']],
   ['helmet', ['src/http/']],
-  ['zod', ['src/config.ts', 'src/http/']],
+  ['zod', ['src/config', 'src/http/']],
   ['zod-openapi', ['src/http/']],
   ['prom-client', ['src/observability/']],
   ['pg', ['src/db/']],

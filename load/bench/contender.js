@@ -6,7 +6,7 @@
  */
 import { createServer } from 'node:http';
 import { pino } from 'pino';
-import { createClient } from 'redis';
+import { createClient } from '@redis/client';
 import { createApp } from '../../dist/http/app.js';
 import { createCallers } from '../../dist/http/middleware/callers.js';
 import { openPool } from '../../dist/db/client.js';

@@ -1,6 +1,9 @@
 /** The relations between settings, asserted at start. */
 import type { Settings } from '../config.js';
 
+/** How much longer than its statement an audit may take: its transaction a second, and its connection another. */
+export const auditPatienceMs = 2_000;
+
 export interface Contradiction {
   readonly name: keyof Settings;
   /** Continues a sentence that begins with the name. */
@@ -19,7 +22,6 @@ const ladder = [
   ['READ_FENCE_MS', 'CLIENT_DEADLINE_MS'],
   ['CLIENT_DEADLINE_MS', 'CONNECTION_AGE_MAX_MS'],
   ['STATEMENT_TIMEOUT_MS', 'AUDIT_TIMEOUT_MS'],
-  ['AUDIT_TIMEOUT_MS', 'SOCKET_TIMEOUT_MS'],
   ['QUEUE_WAIT_MS', 'PURCHASE_DEADLINE_MS'],
   ['BUYER_JWKS_TIMEOUT_MS', 'BUYER_JWKS_REFRESH_MS'],
   ['BUYER_JWKS_REFRESH_MS', 'BUYER_JWKS_STALE_MAX_MS'],
@@ -38,6 +40,17 @@ function ofLimits(env: Settings): Contradiction[] {
     }));
   if (env.EVENT_PURCHASES_IN_PROGRESS_MAX > env.PURCHASES_IN_PROGRESS_MAX) {
     found.push({ name: 'EVENT_PURCHASES_IN_PROGRESS_MAX', message: 'must not exceed PURCHASES_IN_PROGRESS_MAX' });
+  }
+  const [min, max] = [env.EVENT_PURCHASES_IN_PROGRESS_MIN, env.EVENT_PURCHASES_IN_PROGRESS_MAX];
+  if (min !== undefined && min > max) {
+    const message = `(${String(min)}) must not exceed EVENT_PURCHASES_IN_PROGRESS_MAX (${String(max)})`;
+    found.push({ name: 'EVENT_PURCHASES_IN_PROGRESS_MIN', message });
+  }
+  // A socket that is closed first would hide the answer of an audit that took too long.
+  const auditMs = env.AUDIT_TIMEOUT_MS + auditPatienceMs;
+  if (auditMs >= env.SOCKET_TIMEOUT_MS) {
+    const message = `plus ${String(auditPatienceMs)} (${String(auditMs)}) must be less than SOCKET_TIMEOUT_MS (${String(env.SOCKET_TIMEOUT_MS)})`;
+    found.push({ name: 'AUDIT_TIMEOUT_MS', message });
   }
   if (env.OPERATIONS_PORT === env.PORT && env.PORT !== 0) {
     const message = `(${String(env.PORT)}) must differ from PORT; unset, probes and metrics are on PORT`;

@@ -32,7 +32,8 @@ export type Decision =
 /**
  * First come, first served, to the last ticket: a request that asks for too many is refused, and a smaller one after it may
  * still be granted. A key that has a purchase gets it again whatever the rules are by then, because neither a sold-out event
- * nor a changed rule revokes a purchase. Refusals are not stored: a key that was refused may be granted later, even in the
+ * nor a changed rule revokes a purchase. A purchase that has given back what it took keeps its key: it is returned as it is, and
+ * nothing is bought in its place. Refusals are not stored: a key that was refused may be granted later, even in the
  * same batch.
  *
  * @param existing purchases that already exist under the requests' ids and keys

@@ -26,7 +26,8 @@ export interface LockedAnswer {
 /**
  * Idempotent: repeating the same requests returns the same purchases, whether or not an earlier attempt committed. The row lock
  * is the barrier: an earlier locked attempt whose COMMIT was sent holds the lock until it ends. So once this attempt has the
- * lock, the earlier one has either committed, and its purchases exist, or never will.
+ * lock, the earlier one has either committed, and its purchases exist, or never will. (Rows are never deleted: a
+ * purchase that has given back what it took still exists, with another status.)
  *
  * @param fence set after a fast attempt in doubt: it also prevents that attempt's statement from selling if it arrives later
  * @throws AttemptFault

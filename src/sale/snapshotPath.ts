@@ -1,6 +1,7 @@
 /**
- * The snapshot path serves batches in which no request can be granted, with one read and no lock of the event. It gives refusals, which
- * take no tickets and are true as of that read, and replays, for which it locks the purchases that they repeat.
+ * The snapshot path serves batches in which no request can be granted, with one read and no lock of the event. It gives refusals,
+ * which take no tickets and are true as of that read, and no longer: tickets can come back, so nothing remembers a refusal. And it
+ * gives replays, for which it locks the purchases that they repeat.
  */
 import type { Pool } from '../db/client.js';
 import { lockPurchases } from '../sql/lockPurchases.js';
@@ -12,11 +13,11 @@ import { buyersOf, keysOf } from './outcomes.js';
 import type { EventRequest, Outcome, Rules } from './types.js';
 
 /**
- * @param rules as cached: without a limit for buyers, their totals are not read
  * A replay must be as durable as the purchase that it repeats, which a read cannot ensure: the commit of the lock does. Without it a
  * buyer who mixes replays with attempts beyond his limit would take the event's lock with each batch of his, and halve the sales of
  * all others (60 connections: 0.55 of what is sold beside as many requests for another event).
  *
+ * @param rules as cached: without a limit for buyers, their totals are not read
  * @returns one refusal or replay per request; undefined if a request can be granted
  * @throws AttemptFault; nothing was written
  */

@@ -23,9 +23,9 @@ interface Row extends StateRow {
 const dueCountedMax = 1_000;
 
 /**
- * The event, and whether a key is known, in one snapshot and without a lock. Every purchase updates the event's row in its own
- * transaction, so the snapshot shows a purchase if and only if `available` has been reduced by it. Expired holds count as available
- * and not as their buyers'.
+ * The event, and whether a key is known, in one snapshot and without a lock. Whatever takes or gives back
+ * tickets updates the event's row in its own transaction, so in the snapshot `available` is the quota without exactly those
+ * purchases that it shows as held or confirmed. Expired holds count as available and not as their buyers'.
  *
  * The keys and the buyers are looked up one by one (lockPurchases.ts explains why), and the holds of a buyer by the index of buyers: the
  * status is compared as text so that the index of holds, which has all that have expired, cannot be used (100 buyers with 50,000 due

@@ -138,6 +138,29 @@ export class ApiDocument {
     return [...unknown.map((each) => `the header ${each} is not in the document`), ...wrong];
   }
 
+  /** Members that the schema does not describe: it allows them, because later versions may have more. */
+  unknownMembers(given: Schema, value: unknown, path: string): string[] {
+    const { oneOf, anyOf, items, properties = {} } = this.resolve(given) as Shape;
+    const alternatives = oneOf ?? anyOf;
+    if (alternatives) {
+      const chosen = alternatives.find((each) => this.#fits(each, value));
+      return chosen ? this.unknownMembers(chosen, value, path) : [];
+    }
+    if (Array.isArray(value) && items) return value.flatMap((each) => this.unknownMembers(items, each, `${path}[]`));
+    if (typeof value !== 'object' || value === null || Object.keys(properties).length === 0) return []; // such as a whole document
+    return Object.entries(value).flatMap(([name, member]) => {
+      const described = properties[name];
+      return described ? this.unknownMembers(described, member, `${path}.${name}`) : [`${path}.${name}`];
+    });
+  }
+
+  /** Problems are distinguished by their code; the other alternatives are null and something else. */
+  #fits(given: Schema, value: unknown): boolean {
+    const { type, properties } = this.resolve(given) as Shape;
+    const code = properties?.['code']?.['const'];
+    return code === undefined ? (type === 'null') === (value === null) : code === (value as ProblemBody).code;
+  }
+
   #bodyFaults(pointer: readonly string[], { content = {} }: DocumentedResponse, reply: DescribedReply, method: string): string[] {
     const type = (reply.headers['content-type'] ?? '').replace(/;.*/, '');
     const described = content[type];
@@ -147,8 +170,17 @@ export class ApiDocument {
     const invalid = this.errors([...pointer, 'content', type, 'schema'], reply.body).map(
       ({ instancePath, message }) => `the body${instancePath} ${String(message)}`,
     );
-    return [...invalid, ...(type === 'application/problem+json' ? exampleFaults(described, reply.body as ProblemBody) : [])];
+    const unknown = this.unknownMembers(described.schema, reply.body, 'the body').map((each) => `${each} is not in the document`);
+    return [...invalid, ...unknown, ...(type === 'application/problem+json' ? exampleFaults(described, reply.body as ProblemBody) : [])];
   }
+}
+
+interface Shape {
+  readonly type?: string;
+  readonly oneOf?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
 }
 
 interface ProblemBody extends Readonly<Record<string, unknown>> {

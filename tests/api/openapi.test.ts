@@ -202,6 +202,7 @@ test('an answer that the document does not describe would be noticed', async () 
     { ...good, headers: { ...good.headers, 'content-type': 'text/html' } },
     { ...good, body: { ...good.body, available_quantity: '10' } },
     { ...good, body: { ...good.body, name: undefined } },
+    { ...good, body: { ...good.body, remaining: 1 } },
     { ...good, headers: { ...good.headers, 'x-debug': '1' } },
     { ...good, headers: { ...good.headers, 'cache-control': 'public' } },
     { ...good, headers: Object.fromEntries(Object.entries(good.headers).filter(([name]) => name !== 'x-request-id')) },

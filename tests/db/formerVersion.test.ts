@@ -82,7 +82,7 @@ test('the former version sells before, during and after the migration, and besid
     )
   ).map(({ id }) => id);
   const sellers = await Promise.all(
-    Array.from({ length: 3 }, async () => new FormerSeller(await FormerSession.open(database.url), events)),
+    Array.from({ length: 3 }, async () => new FormerSeller(database.closeLater(await FormerSession.open(database.url)), events)),
   );
   await Promise.all(sellers.map((seller) => seller.untilRounds(10)));
   const before = new Map(events.map((eventId) => [eventId, sellers.flatMap(({ sold }) => [...sold.get(eventId)!])]));
@@ -124,5 +124,4 @@ test('the former version sells before, during and after the migration, and besid
       { key, quantity: 2, ticketIds: [expect.any(String), expect.any(String)] },
     ]);
   }
-  await Promise.all(sellers.map(({ session }) => session.close()));
 });

@@ -1,7 +1,7 @@
 /**
  * Goal: hold what the buyers were answered against what the database has, and name every contradiction.
- * Method: pure code over a history and a ledger. Nothing gives tickets back here, so what is left of an event only ever
- * falls; that makes a refusal final, and its truth decidable from the times of the calls.
+ * Method: pure code over a history and a ledger. No event here sells holds, and nothing is cancelled, so what is left of an event
+ * only ever falls; that makes a refusal final, and its truth decidable from the times of the calls. (holdChecker.ts is for the others.)
  */
 import { type Attempt, byKey, type KeyHistory } from './history.js';
 import type { BookedEvent, BookedPurchase, Ledger } from './ledger.js';

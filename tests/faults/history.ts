@@ -10,7 +10,7 @@ export interface ToldPurchase {
 
 export type Answer =
   | { readonly kind: 'granted'; readonly purchase: ToldPurchase }
-  /** For good: `sold-out` or `insufficient-availability`; nothing comes back in these tests. */
+  /** For good: `sold-out` or `insufficient-availability`; these events sell no holds, and nothing is cancelled. */
   | { readonly kind: 'refused'; readonly code: string; readonly available: number }
   /** This attempt bought nothing, and says so: overloaded, or nobody listened at the address. */
   | { readonly kind: 'not begun'; readonly why: string }

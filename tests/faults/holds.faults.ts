@@ -13,7 +13,7 @@ import type { CommitFate } from './proxy.js';
 import { Random, seed } from './random.js';
 import { Shoppers } from './shoppers.js';
 import { Stage } from './stage.js';
-import type { ShownPurchase, Status } from './transitions.js';
+import type { Reply, ShownPurchase, Status } from './transitions.js';
 import { count, report, tallyOf } from './trial.js';
 import type { CommitWay } from './wire.js';
 
@@ -118,7 +118,7 @@ test.each(fates)('a sweep whose commit is %s gives back once', async (fate) => {
   const faults = tallyOf(`sweep ${fate}`);
   const scene = await setScene();
   const { id } = await scene.held();
-  const met = meetNext('by COMMIT', fate);
+  const met = meetNext('by itself', fate);
   await scene.expire(id);
   await untilTrue(() => met.happened === 1);
   count(faults, `sweep ${fate}`);
@@ -162,6 +162,35 @@ test('a confirmation that arrives after its purchase was answered as expired, re
     ['released', 0],
   ]);
 });
+
+test('a hold that arrives after its retry was refused, because tickets came back meanwhile, is the one purchase of its key', async () => {
+  const scene = await setScene();
+  const [first, second] = shopsOf(stage);
+  const others = [4, 4, 2].map((quantity, index) => ({ ...scene.wanted, key: randomUUID(), quantity, buyerId: `other-${String(index)}` }));
+  // The replica that is given up learns the rules and sells on the fast path; then no attempt of it gets through.
+  const held = await Promise.all(others.map((one) => scene.shoppers.hold(one, first)));
+  expect(await scene.shoppers.act('release', others[0]!, idIn(held[0]!), first)).toMatchObject({ kind: 'purchase' });
+  let deliver: () => void = () => undefined;
+  const lateUntil = new Promise<void>((resolve) => (deliver = resolve));
+  stage.proxy.mishap = (way) => (way === 'by itself' ? { fate: 'delivered late', lateUntil } : { fate: 'cut before' });
+  const wanted = { ...scene.wanted, quantity: 4 };
+  expect(await scene.shoppers.hold(wanted, first)).toEqual({ kind: 'unknown', why: 'outcome-unknown' });
+  await untilTrue(async () => (await batchesRunning()) === 0);
+  stage.proxy.mishap = () => undefined;
+
+  const last = { ...others[0]!, key: randomUUID() };
+  expect(await scene.shoppers.hold(last, second)).toMatchObject({ kind: 'purchase' });
+  expect(await scene.shoppers.hold(wanted, second)).toEqual({ kind: 'refused', code: 'sold-out' });
+  expect(await scene.shoppers.act('release', others[1]!, idIn(held[1]!), second)).toMatchObject({ kind: 'purchase' });
+  deliver();
+  await untilTrue(() => stage.proxy.late === 0);
+  await stage.untilCalm();
+  // ARCHITECTURE, What can come back: the buyer does not learn of it until he asks again.
+  expect(await scene.shoppers.hold(wanted, second)).toMatchObject({ kind: 'purchase', purchase: { status: 'held' } });
+  await expectTrue(scene);
+});
+
+const idIn = (answer: Reply) => (answer.kind === 'purchase' ? answer.purchase.id : '');
 
 /** Of all replicas. */
 async function batchesRunning(): Promise<number> {

@@ -159,15 +159,17 @@ const sweep = fc.record({ do: fc.constant('sweep' as const), client, event });
 const expiry = fc.record({ do: fc.constant('one expires' as const), client, nth });
 const expiries = fc.record({ do: fc.constant('all expire' as const), client, event });
 const window = fc.constantFrom<ModelRules['window'][]>('none', 'open', 'opens later', 'is over');
-const someRules: fc.Arbitrary<Partial<ModelRules>> = fc.oneof(
-  fc.record({ limit: quantity }),
-  fc.record({ perBuyer: fc.option(fc.integer({ min: 1, max: 2 * quantityMax })) }),
-  fc.record({ holdSeconds: fc.constantFrom(null, holdSeconds, holdSeconds) }),
-  fc.record({ window }),
-);
-const change = fc.record({ do: fc.constant('change' as const), client, event, change: someRules });
+const change = (rules: fc.Arbitrary<Partial<ModelRules>>) =>
+  fc.record({ do: fc.constant('change' as const), client, event, change: rules });
+const changes = [
+  change(fc.record({ limit: quantity })),
+  change(fc.record({ perBuyer: fc.option(fc.integer({ min: 1, max: 2 * quantityMax }), { nil: null }) })),
+  change(fc.record({ holdSeconds: fc.constantFrom(null, holdSeconds, holdSeconds) })),
+  change(fc.record({ window })),
+];
 
-const alone: fc.Arbitrary<Wish>[] = [keyless, keyed, rest, again, retry, reuse, lookUp, act, act, act, read, change, change, expiry, sweep];
+/** What can be wished by itself, beside a purchase. */
+const kinds: fc.Arbitrary<Wish>[] = [rest, again, retry, reuse, lookUp, act, act, read, ...changes, expiry, expiries, sweep];
 /** A page that several people refresh, each through their own replica. */
 const readers = event.map((one): Wish[] => Array.from({ length: clientCount }, (_, to) => ({ do: 'read', client: to, event: one })));
 /** One purchase with one key, sent again and again before it was answered, through either client. */
@@ -182,20 +184,28 @@ const race = fc
     ...(expires ? [{ do: 'one expires' as const, client: 0, nth: which }] : []),
   ]);
 const several = fc.array(fc.oneof(keyless, keyed, rest, again, retry, reuse, act), { minLength: 2, maxLength: 7 });
-const everybody = fc.array(fc.oneof(keyless, ...alone), { minLength: 2, maxLength: 7 });
 
 /** Who comes at once: nobody, so that every command is one operation; buyers; or everybody, the admin and readers too. */
 export type Crowd = 'nobody' | 'buyers' | 'everybody';
 
-export function commands(crowd: Crowd) {
-  const crowds: Record<Crowd, fc.Arbitrary<readonly Wish[]>[]> = {
-    nobody: [],
-    buyers: [duplicates, several],
-    everybody: [duplicates, several, race, race, everybody, everybody],
-  };
-  const single = [...alone, expiries].map((wish: fc.Arbitrary<Wish>) => wish.map((one): readonly Wish[] => [one]));
-  const all = [...single, readers, ...crowds[crowd]].map((wishes) => wishes.map((some) => new AtOnce(some)));
-  return fc.commands(all, { maxCommands: 30, size: 'max' });
+/**
+ * Each history draws some kinds of wishes and does without the others ("swarm testing"): what takes several of one kind in a row
+ * would hardly ever come about among all of them.
+ */
+export function histories(crowd: Crowd) {
+  return fc.subarray(kinds, { minLength: 3, maxLength: 10 }).chain((some) => {
+    const alone = [keyless, keyed, ...some];
+    // All holds of an event expire in one statement, which other statements could see half of.
+    const atOnce = fc.array(fc.oneof(...alone.filter((kind) => kind !== expiries)), { minLength: 2, maxLength: 7 });
+    const crowds: Record<Crowd, fc.Arbitrary<readonly Wish[]>[]> = {
+      nobody: [],
+      buyers: [duplicates, several],
+      everybody: [duplicates, several, race, atOnce, atOnce],
+    };
+    const single = alone.map((wish: fc.Arbitrary<Wish>) => wish.map((one): readonly Wish[] => [one]));
+    const all = [...single, ...single, readers, ...crowds[crowd]].map((wishes) => wishes.map((wished) => new AtOnce(wished)));
+    return fc.commands(all, { maxCommands: 30, size: 'max' });
+  });
 }
 
 /** Small quotas, so that most histories come to the end of the sale and go on after it. Half of the events sell holds at first, some are not open. */

@@ -16,7 +16,7 @@ import { patientLimits } from '../support/pool.js';
 import { patientSettings, type Replica } from '../support/replica.js';
 import { expectConserved, batchedSale, newEvent, type AnySale } from '../support/sales.js';
 import { brokenClients } from './brokenClients.js';
-import { commands, type Course, type Crowd, eventsOnSale, type Real } from './commands.js';
+import { histories, type Course, type Crowd, eventsOnSale, type Real } from './commands.js';
 import { type ModelClient, firstComeFirstServed, httpClient, saleClient } from './clients.js';
 import { heldOf, type Model, type ModelEvent, shown, soldOf, windows } from './model.js';
 
@@ -86,7 +86,7 @@ interface Play {
 async function playHistories({ runs, crowd, open, precedes = () => false, endOnFailure = false }: Play) {
   const answers = new Set<string>();
   const onAnswer: Real['onAnswer'] = ({ answer }) => answers.add(answer.kind === 'granted' && answer.replayed ? 'replayed' : answer.kind);
-  const property = fc.asyncProperty(eventsOnSale, commands(crowd), async (onSale, history) => {
+  const property = fc.asyncProperty(eventsOnSale, histories(crowd), async (onSale, history) => {
     const course: Course = { models: [await newModel(onSale)], asked: [] };
     const real = { clients: open(), precedes, onAnswer };
     await fc.asyncModelRun(() => ({ model: course, real }), history);
@@ -157,8 +157,10 @@ describe(`histories of seed ${String(seed)}`, () => {
     await expectCaught({ runs: 200, crowd: 'buyers', open });
   });
 
-  test.each(Object.entries(brokenClients))('the model catches a replica that %s', async (_defect, broken) => {
+  test.each(Object.entries(brokenClients))('the model catches a replica that %s', async (defect, broken) => {
     const open = () => saleClients().map((client) => broken(client, pools[0]));
-    await expectCaught({ runs: 200, crowd: 'everybody', open, precedes: firstComeFirstServed });
+    // A broken client may look at the database before it sends; then only the order is wrong, and that would be found too easily.
+    const order = defect === 'serves the last first' ? { precedes: firstComeFirstServed } : {};
+    await expectCaught({ runs: 500, crowd: 'everybody', open, ...order });
   });
 });

@@ -45,7 +45,7 @@ export class Readers {
     agent.destroy();
   }
 
-  /** Looks that showed their reader more than the one before had. */
+  /** Looks that showed their reader more than the one before had. Nothing comes back here: no event sells holds, and nothing is cancelled. */
   get backInTime(): Look[] {
     const last = new Map<string, number>();
     return this.looks.filter(({ reader, eventId, available }) => {

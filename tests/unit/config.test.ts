@@ -26,6 +26,15 @@ test.each([
   [{ READ_CONNECTIONS_MAX: '2' }, 'READ_CONNECTIONS_MAX must be at least 3.'],
   [{ OPERATIONS_PORT: '3000' }, 'OPERATIONS_PORT (3000) must differ from PORT; unset, probes and metrics are on PORT.'],
   [{ OPERATIONS_PORT: '-1' }, 'OPERATIONS_PORT must be at least 0.'],
+  [
+    { EVENT_PURCHASES_IN_PROGRESS_MIN: '3000', EVENT_PURCHASES_IN_PROGRESS_MAX: '2500' },
+    'EVENT_PURCHASES_IN_PROGRESS_MIN (3000) must not exceed EVENT_PURCHASES_IN_PROGRESS_MAX (2500).',
+  ],
+  [{ AUDIT_TIMEOUT_MS: '58000' }, 'AUDIT_TIMEOUT_MS plus 2000 (60000) must be less than SOCKET_TIMEOUT_MS (60000).'],
+  [
+    { DATABASE_URL: 'postgresql://host/onsale?sslmode=on', ADMIN_TOKEN: 'a-token-of-the-environment' },
+    'DATABASE_URL has the unknown sslmode "on"; use one of disable, prefer, require, verify-ca, verify-full, no-verify.',
+  ],
   [{ EVENT_PURCHASES_IN_PROGRESS_MAX: '30000' }, 'EVENT_PURCHASES_IN_PROGRESS_MAX must not exceed PURCHASES_IN_PROGRESS_MAX.'],
 ])('%j stops the start', (env, sentence) => {
   expect(() => readConfig(env)).toThrow(new ConfigError(sentence));
@@ -43,4 +52,18 @@ test('one address has a share of the connections, whatever their number, except 
   expect(readConfig({ TRUST_PROXY_HOPS: '1' }).connectionsPerLoopbackAddressMax).toBe(0);
   const explicit = readConfig({ TRUST_PROXY_HOPS: '1', CONNECTIONS_PER_ADDRESS_MAX: '70' });
   expect(explicit).toMatchObject({ CONNECTIONS_PER_ADDRESS_MAX: 70, connectionsPerLoopbackAddressMax: 70 });
+});
+
+test('the floor of an event does not exceed its limit when only the limit is set', () => {
+  expect(readConfig({}).EVENT_PURCHASES_IN_PROGRESS_MIN).toBe(2_000);
+  expect(readConfig({ EVENT_PURCHASES_IN_PROGRESS_MAX: '500' }).EVENT_PURCHASES_IN_PROGRESS_MIN).toBe(500);
+});
+
+test.each([
+  ['sslmode=require', 'sslmode=verify-full'],
+  ['sslmode=no-verify', 'sslmode=no-verify'],
+  ['uselibpqcompat=true&sslmode=require', 'uselibpqcompat=true&sslmode=require'],
+])('%s is passed on as %s, which pg does the same with and without a warning', (given, passed) => {
+  const url = 'postgresql://host/onsale?';
+  expect(readConfig({ DATABASE_URL: url + given, ADMIN_TOKEN: 'a-token-of-the-environment' }).DATABASE_URL).toBe(url + passed);
 });
