@@ -17,7 +17,7 @@ beforeAll(async () => {
   replicas = await Promise.all([1, 2, 3].map(() => database.startReplica(patientSettings)));
 });
 
-const [tries, limit] = [10, 4];
+const [tries, limit] = [8, 4];
 /** Buyers who are at it at once, each with all of his tries. */
 const buyersAtOnce = 60;
 
@@ -64,8 +64,8 @@ async function rush(eventId: string, buyers: number): Promise<Answer[][]> {
 const granted = (answers: readonly Answer[]) => answers.filter(({ status }) => status === 201);
 
 test.each([
-  ['500 buyers, enough for all of them: each has exactly the limit', 500, 2_000, null],
-  ['150 buyers, too little for all of them: the event sells out exactly', 150, 150, 600],
+  ['250 buyers, enough for all of them: each has exactly the limit', 250, 1_000, null],
+  ['100 buyers, too little for all of them: the event sells out exactly', 100, 100, 600],
 ])(
   '%s',
   async (_name, buyers, quota, holdSeconds) => {
