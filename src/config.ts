@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { describe } from './config/describe.js';
 import { contradictions } from './config/contradictions.js';
-import { withPlainSslMode, wrongSslMode } from './config/databaseUrl.js';
+import { withPlainSslMode, wrongIn } from './config/databaseUrl.js';
 
 const count = (fallback: number, max: number) => z.coerce.number().int().min(1).max(max).default(fallback);
 const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(3_600_000).default(fallback);
@@ -20,11 +20,7 @@ const environment = z.object({
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must start with postgresql://')
-    .refine(
-      (url) => URL.canParse(url),
-      'is not a valid URL; its port must be a number, and special characters in its password must be written as %XX',
-    )
-    .refine((url) => wrongSslMode(url) === undefined, { error: ({ input }) => wrongSslMode(String(input)) ?? '' })
+    .refine((url) => wrongIn(url) === undefined, { error: ({ input }) => wrongIn(String(input)) ?? '' })
     .transform(withPlainSslMode)
     .optional(),
   ADMIN_TOKEN: z

@@ -7,8 +7,11 @@ const aliases = ['prefer', 'require', 'verify-ca'];
 
 const query = (url: string) => (URL.canParse(url) ? new URL(url).searchParams : new URLSearchParams());
 
-/** @returns why the TLS mode of the URL is wrong, continuing a sentence; undefined if it is right */
-export function wrongSslMode(url: string): string | undefined {
+/** @returns what is wrong in the URL, continuing a sentence that begins with the name of the setting; undefined if nothing is */
+export function wrongIn(url: string): string | undefined {
+  if (!URL.canParse(url)) {
+    return 'is not a valid URL; its port must be a number, and special characters in its password must be written as %XX';
+  }
   const mode = query(url).get('sslmode');
   if (mode === null || sslModes.includes(mode)) return undefined;
   return `has the unknown sslmode "${mode}"; use one of ${sslModes.join(', ')}`;
