@@ -16,7 +16,7 @@ import { Batches, type Resolved } from './batch.js';
 import { BuyersAtLimit, type QueueKey } from './buyersAtLimit.js';
 import { Confirmations } from './confirm.js';
 import type { EventRegistry } from './eventRegistry.js';
-import { RequestInProgress } from './inProgress.js';
+import { type ProgressLimits, RequestInProgress } from './inProgress.js';
 import { Paths, weightOf } from './pathChoice.js';
 import type { ConfirmRequest, EventRequest, Outcome, OverloadReason, SaleRequest } from './types.js';
 
@@ -84,7 +84,12 @@ const confirmations: QueueKey = '';
 
 /** @param events the replica's registry of events, shared with the code that looks events up */
 export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits, observer: SaleObserver): Sale {
-  const [admission, confirmAdmission] = [new Admission<string>(limits), new Admission<QueueKey>(limits)];
+  const [admission, confirmAdmission] = [new Admission<string>(limits), new Admission<string>(limits)];
+  const progressOf = (entrance: Admission<string>): ProgressLimits => ({
+    deadlineMs: limits.deadlineMs,
+    retryAfterSeconds: () => entrance.retryAfterSeconds(),
+  });
+  const [progress, confirmProgress] = [progressOf(admission), progressOf(confirmAdmission)];
   const paths = new Paths(pool, events, { ...limits, connectionsMax: limits.connectionsMax - confirmingMax }, observer);
   const batches = new Batches<EventRequest>(paths, observer);
   const confirmBatches = new Batches<ConfirmRequest>(new Confirmations(pool, observer), observer);
@@ -104,31 +109,30 @@ export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits
   async function serve<R extends SaleRequest>(
     entrance: Admission<string>,
     key: string,
-    request: R,
-    submit: (inProgress: RequestInProgress<R>) => Promise<Resolved>,
-    isGone?: () => boolean,
+    inProgress: RequestInProgress<R>,
+    requests: Batcher<QueueKey, RequestInProgress<R>, Resolved>,
+    queueKey: QueueKey,
   ): Promise<Outcome> {
     const reason = entrance.refuses(key);
-    const progress = { deadlineMs: limits.deadlineMs, retryAfterSeconds: () => entrance.retryAfterSeconds() };
-    const inProgress = new RequestInProgress(request, progress, isGone);
     const outcome: Resolved =
       reason === undefined
-        ? await entrance.serve(key, submit(inProgress), () => inProgress.answerLate())
+        ? await entrance.serve(key, requests.submit(queueKey, inProgress), () => inProgress.answerLate())
         : { kind: 'overloaded', reason, retryAfterSeconds: entrance.shed() };
     if (outcome.kind === 'failed') throw outcome.error;
     if (outcome.kind === 'overloaded') observer.refused(outcome.reason);
-    observer.outcome(request.kind, outcome);
+    observer.outcome(inProgress.request.kind, outcome);
     return outcome;
   }
 
   return {
     sell: async (eventId, request, isGone) => {
-      const submit = (inProgress: RequestInProgress<EventRequest>) => queue.submit(atLimit.queueOf(eventId, request), inProgress);
-      const outcome = await serve(admission, eventId, request, submit, isGone);
+      const inProgress = new RequestInProgress(request, progress, isGone);
+      const outcome = await serve(admission, eventId, inProgress, queue, atLimit.queueOf(eventId, request));
       atLimit.learn(eventId, request, outcome);
       return outcome;
     },
-    confirm: (request) => serve(confirmAdmission, confirmations, request, (inProgress) => confirmQueue.submit(confirmations, inProgress)),
+    confirm: (request) =>
+      serve(confirmAdmission, confirmations, new RequestInProgress(request, confirmProgress), confirmQueue, confirmations),
     refuses: (eventId, isLate) => {
       const reason =
         admission.refuses(eventId) ?? (isLate && queue.waitingFor(eventId) > limits.batchRequestsMax ? 'event loop lag' : undefined);
