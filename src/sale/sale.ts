@@ -82,14 +82,14 @@ const confirmingMax = 2;
 /** The queue of all confirmations, and the key under which they are admitted. */
 const confirmations: QueueKey = '';
 
+function progressLimits({ deadlineMs }: SaleLimits, admission: Admission<string>): ProgressLimits {
+  return { deadlineMs, retryAfterSeconds: () => admission.retryAfterSeconds() };
+}
+
 /** @param events the replica's registry of events, shared with the code that looks events up */
 export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits, observer: SaleObserver): Sale {
   const [admission, confirmAdmission] = [new Admission<string>(limits), new Admission<string>(limits)];
-  const progressOf = (entrance: Admission<string>): ProgressLimits => ({
-    deadlineMs: limits.deadlineMs,
-    retryAfterSeconds: () => entrance.retryAfterSeconds(),
-  });
-  const [progress, confirmProgress] = [progressOf(admission), progressOf(confirmAdmission)];
+  const [progress, confirmProgress] = [progressLimits(limits, admission), progressLimits(limits, confirmAdmission)];
   const paths = new Paths(pool, events, { ...limits, connectionsMax: limits.connectionsMax - confirmingMax }, observer);
   const batches = new Batches<EventRequest>(paths, observer);
   const confirmBatches = new Batches<ConfirmRequest>(new Confirmations(pool, observer), observer);
