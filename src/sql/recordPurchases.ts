@@ -87,7 +87,7 @@ export async function recordPurchases(
     SELECT (SELECT count(*)::int FROM sold) AS sold,
            (SELECT count(*)::int FROM bought) AS purchases,
            (SELECT count(*)::int FROM issued) AS tickets,
-           statement_timestamp()::timestamptz(3) AS "createdAt"`;
+           ${purchaseTime} AS "createdAt"`;
   if (row?.sold === 0 && row.purchases === 0 && row.tickets === 0) return undefined;
   if (row?.sold !== 1 || row.purchases !== purchases.length || row.tickets !== ticketCount) {
     throw new Error(`expected ${String(purchases.length)} purchases with ${String(ticketCount)} tickets, wrote ${JSON.stringify(row)}`);
@@ -99,9 +99,15 @@ export async function recordPurchases(
 export const writtenColumns = Prisma.sql`
   event_id, id, quantity, idempotency_key, request_fingerprint, buyer_id, reference, created_at, expires_at, status`;
 
+/**
+ * The time of the purchases that a statement makes. It is cut to milliseconds, which is what the columns keep: rounded, a purchase in
+ * the last half millisecond of a sale would get the time at which the sale had ended.
+ */
+export const purchaseTime = Prisma.sql`date_trunc('milliseconds', statement_timestamp())`;
+
 /** By the rules of the event's row, which the statement has checked to be those that the batch was decided by. */
 export function timesAndStatus(event: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`statement_timestamp(), statement_timestamp() + make_interval(secs => ${event}.hold_seconds),
+  return Prisma.sql`${purchaseTime}, ${purchaseTime} + make_interval(secs => ${event}.hold_seconds),
              CASE WHEN ${event}.hold_seconds IS NULL THEN 'confirmed' ELSE 'held' END::purchase_status`;
 }
 

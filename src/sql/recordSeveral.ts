@@ -1,7 +1,16 @@
 import type { Queryable } from '../db/client.js';
 import { Prisma } from '../generated/prisma/client.js';
 import { mayTake } from './eventColumns.js';
-import { countBuyers, type NewPurchase, timesAndStatus, toArray, toColumns, totalsOf, writtenColumns } from './recordPurchases.js';
+import {
+  countBuyers,
+  type NewPurchase,
+  purchaseTime,
+  timesAndStatus,
+  toArray,
+  toColumns,
+  totalsOf,
+  writtenColumns,
+} from './recordPurchases.js';
 
 /** What one event sells, by the rules of a revision. */
 export interface EventPurchases {
@@ -85,7 +94,7 @@ export async function recordSeveral(db: Queryable, batches: readonly EventPurcha
     SELECT (SELECT string_agg(id::text, ',') FROM sold) AS "soldEventIds",
            (SELECT count(*)::int FROM bought) AS purchases,
            (SELECT count(*)::int FROM issued) AS tickets,
-           statement_timestamp()::timestamptz(3) AS "createdAt"`;
+           ${purchaseTime} AS "createdAt"`;
   if (!row) throw new Error('a statement that always returns a row returned none');
   const sold = new Map(row.soldEventIds?.split(',').map((eventId) => [eventId, row.createdAt]));
   let [purchaseCount, ticketCount] = [0, 0];

@@ -3,7 +3,7 @@ import { Prisma } from '../generated/prisma/client.js';
 import type { ExistingPurchase } from '../sale/types.js';
 import { mayTake } from './eventColumns.js';
 import { keyedColumns, type KeyedPurchaseRow, ticketIds, toExisting } from './purchaseColumns.js';
-import { countBuyers, type NewPurchase, timesAndStatus, toArray, toColumns, writtenColumns } from './recordPurchases.js';
+import { countBuyers, type NewPurchase, purchaseTime, timesAndStatus, toArray, toColumns, writtenColumns } from './recordPurchases.js';
 import { type EventPurchases, optionalColumn } from './recordSeveral.js';
 
 export interface PurchasesAndKeys extends EventPurchases {
@@ -122,7 +122,7 @@ export async function recordUnlessKnown(db: Queryable, batches: readonly Purchas
            (SELECT count(*)::int FROM bought) AS purchases,
            (SELECT count(*)::int FROM issued) AS tickets,
            (SELECT coalesce(sum(tickets), 0)::int FROM sold) AS taken,
-           statement_timestamp()::timestamptz(3) AS "createdAt"`;
+           ${purchaseTime} AS "createdAt"`;
   if (!row) throw new Error('a statement that always returns a row returned none');
   return toRecorded(batches, row);
 }
