@@ -10,6 +10,8 @@ import type { Stage } from './stage.js';
 import { httpShop, type Shop } from './transitions.js';
 import type { Verdict } from './trial.js';
 
+const patienceMs = 30_000;
+
 export const shopsOf = (stage: Stage): Shop[] => stage.replicas.map((replica) => httpShop(replica.name, () => replica.address));
 
 /** Puts events on sale whose holds may be shorter than the API allows, so that many of them expire during a run. */
@@ -56,16 +58,27 @@ export async function judgeHolds(
   return { violations: [...seen, ...before, ...after], tried: shoppers.keys, acknowledged, unknown, resolved: unknown - unresolved };
 }
 
+/** @throws if it does not come true; only a failure takes so long */
+export async function untilTrue(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`it did not come to this: ${what}`);
+    await pause(20);
+  }
+}
+
 /** Resolves when no hold of the event is left whose time is not over. */
 export async function untilAllExpired(stage: Stage, { id }: InsertedEvent): Promise<void> {
   const query = `SELECT FROM purchases WHERE event_id = $1 AND status = 'held' AND expires_at > now()`;
-  while ((await stage.postgres.query(query, [id])).length > 0) await pause(50);
+  await untilTrue('every hold has expired', async () => (await stage.postgres.query(query, [id])).length === 0);
 }
 
 /** Buys all that is left, each ticket held and then confirmed, by buyers who have none yet. */
 export async function sellOut(shoppers: Shoppers, { id: eventId, limit }: InsertedEvent): Promise<void> {
+  const deadline = Date.now() + patienceMs;
   const buyOn = async (quantity: number): Promise<void> => {
     for (;;) {
+      if (Date.now() > deadline) throw new Error(`the event does not sell out: ${JSON.stringify(shoppers.attempts.slice(-3))}`);
       const key = randomUUID();
       const wanted = { eventId, key, quantity, buyerId: key };
       const held = await shoppers.hold(wanted);

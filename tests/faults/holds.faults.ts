@@ -5,9 +5,8 @@
  */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { InsertedEvent } from '../support/events.js';
-import { judgeHolds, makeHoldEvents, readHolds, shopsOf } from './holdTrial.js';
+import { judgeHolds, makeHoldEvents, readHolds, shopsOf, untilTrue } from './holdTrial.js';
 import { statusOf } from './holdLedger.js';
 import type { CommitFate } from './proxy.js';
 import { Random, seed } from './random.js';
@@ -79,10 +78,6 @@ function meetNext(way: CommitWay, fate: CommitFate) {
   return met;
 }
 
-async function untilTrue(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await pause(20);
-}
-
 async function expectTrue(scene: Scene, faults = tallyOf()): Promise<void> {
   const verdict = await judgeHolds(stage, scene.shoppers, [scene.event]);
   report(faults, verdict);
@@ -107,7 +102,7 @@ test.each(transitions.flatMap((transition) => fates.map((fate) => [...transition
     const answer = action === 'hold' ? await scene.shoppers.hold(scene.wanted) : await scene.shoppers.act(action, scene.wanted, id!);
     expect(met.times).toBe(1);
     expect(answer).toMatchObject({ kind: 'purchase', purchase: { status } });
-    await untilTrue(() => met.happened === 1);
+    await untilTrue('the commit has met its fate', () => met.happened === 1);
     count(faults, `${action} ${fate}`);
     await expectTrue(scene, faults);
     expect((await scene.row()).status).toBe(status);
@@ -120,9 +115,9 @@ test.each(fates)('a sweep whose commit is %s gives back once', async (fate) => {
   const { id } = await scene.held();
   const met = meetNext('by itself', fate);
   await scene.expire(id);
-  await untilTrue(() => met.happened === 1);
+  await untilTrue('the commit has met its fate', () => met.happened === 1);
   count(faults, `sweep ${fate}`);
-  await untilTrue(async () => (await scene.row()).marked === 'expired');
+  await untilTrue('the hold is swept', async () => (await scene.row()).marked === 'expired');
   expect(await scene.shoppers.act('confirm', scene.wanted, id)).toEqual({ kind: 'refused', code: 'hold-expired' });
   await expectTrue(scene, faults);
 });
@@ -143,7 +138,7 @@ test('a confirmation that arrives after its purchase was answered as expired, re
   stage.proxy.happened = () => (met.delivered += 1);
   const unknown = await Promise.all(wanted.map((one, index) => scene.shoppers.act('confirm', one, ids[index]!)));
   expect(unknown).toEqual(wanted.map(() => ({ kind: 'unknown', why: 'outcome-unknown' })));
-  await untilTrue(async () => (await batchesRunning()) === 0);
+  await untilTrue('no batch is running', async () => (await batchesRunning()) === 0);
   stage.proxy.mishap = () => undefined;
 
   await scene.expire(ids[0]!);
@@ -152,7 +147,7 @@ test('a confirmation that arrives after its purchase was answered as expired, re
   expect(await scene.shoppers.act('cancel', wanted[2]!, ids[2]!)).toMatchObject({ kind: 'purchase', purchase: { status: 'cancelled' } });
   expect(met.delivered).toBe(0);
   deliver();
-  await untilTrue(() => stage.proxy.late === 0);
+  await untilTrue('what was late has arrived', () => stage.proxy.late === 0);
   expect(met.delivered).toBeGreaterThan(0);
   await expectTrue(scene);
   const { purchases } = await readHolds(stage, [scene.event]);
@@ -175,7 +170,7 @@ test('a hold that arrives after its retry was refused, because tickets came back
   stage.proxy.mishap = (way) => (way === 'by itself' ? { fate: 'delivered late', lateUntil } : { fate: 'cut before' });
   const wanted = { ...scene.wanted, quantity: 4 };
   expect(await scene.shoppers.hold(wanted, first)).toEqual({ kind: 'unknown', why: 'outcome-unknown' });
-  await untilTrue(async () => (await batchesRunning()) === 0);
+  await untilTrue('no batch is running', async () => (await batchesRunning()) === 0);
   stage.proxy.mishap = () => undefined;
 
   const last = { ...others[0]!, key: randomUUID() };
@@ -183,7 +178,7 @@ test('a hold that arrives after its retry was refused, because tickets came back
   expect(await scene.shoppers.hold(wanted, second)).toEqual({ kind: 'refused', code: 'sold-out' });
   expect(await scene.shoppers.act('release', others[1]!, idIn(held[1]!), second)).toMatchObject({ kind: 'purchase' });
   deliver();
-  await untilTrue(() => stage.proxy.late === 0);
+  await untilTrue('what was late has arrived', () => stage.proxy.late === 0);
   await stage.untilCalm();
   // ARCHITECTURE, What can come back: the buyer does not learn of it until he asks again.
   expect(await scene.shoppers.hold(wanted, second)).toMatchObject({ kind: 'purchase', purchase: { status: 'held' } });
@@ -214,7 +209,7 @@ test('when a replica is killed with confirmations under way, each of them resolv
     await client.query('BEGIN');
     await client.query('SELECT FROM purchases WHERE id = ANY ($1) FOR UPDATE', [ids]);
     asked.push(...wanted.map((one, index) => scene.shoppers.act('confirm', one, ids[index]!, first)));
-    await untilTrue(async () => (await waitingFor(client)) > 0);
+    await untilTrue('a confirmation waits for its hold', async () => (await waitingFor(client)) > 0);
     await stage.replicas[0]!.kill();
     await client.query('COMMIT');
   });
