@@ -253,7 +253,7 @@ function refusalOf(answer: HttpAnswer): Answer {
 
 const isAboveQuota = (body: Body) =>
   (body['errors'] as readonly { readonly message: string }[] | undefined)?.some(({ message }) =>
-    message.startsWith('must not exceed the quota'),
+    message.startsWith('must not exceed total_quota'),
   );
 
 /** Those that carry nothing. */
