@@ -1,7 +1,7 @@
 import type { Queryable } from '../db/client.js';
 import type { Purchase } from '../sale/types.js';
+import { toArray } from './arrayLiteral.js';
 import { purchaseColumns, type PurchaseRow, toPurchase } from './purchaseColumns.js';
-import { toArray } from './recordPurchases.js';
 
 export interface Confirmation {
   readonly eventId: string;
@@ -76,7 +76,7 @@ export async function confirmPurchases(db: Queryable, confirmations: readonly Co
       RETURNING 1
     ), answered AS (
       SELECT locked.number, locked.quantity, locked.status, locked."buyerId", locked.reference, locked."createdAt", locked."expiresAt",
-             locked."isDue" OR locked.status = 'held' AS "isDue", confirmed.id IS NOT NULL AS confirmed,
+             locked.status = 'held' AS "isDue", confirmed.id IS NOT NULL AS confirmed,
              CASE WHEN confirmed.id IS NULL
                   THEN ARRAY (SELECT t.id FROM tickets t WHERE t.event_id = locked."eventId" AND t.purchase_id = locked.id ORDER BY t.id)
                   ELSE '{}' END AS "ticketIds"

@@ -1,5 +1,6 @@
 import type { PrismaClient, Queryable } from '../db/client.js';
 import { Prisma } from '../generated/prisma/client.js';
+import { returnTickets } from './returnTickets.js';
 
 interface Row {
   readonly holds: number;
@@ -54,23 +55,14 @@ export async function sweepHolds(db: Pick<PrismaClient, '$queryRaw'>, eventId: s
 function expire(eventId: string, due: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`
     WITH due AS MATERIALIZED (${due}
-    ), expired AS (
+    ), ended AS (
       UPDATE purchases p
          SET status = 'expired'
         FROM due
        WHERE p.event_id = due.event_id AND p.id = due.id AND p.status::text = 'held' AND p.expires_at <= statement_timestamp()
       RETURNING p.quantity, p.buyer_id
-    ), uncounted AS (
-      UPDATE buyer_totals t
-         SET quantity = t.quantity - back.quantity
-        FROM (SELECT buyer_id, sum(quantity)::int AS quantity FROM expired WHERE buyer_id IS NOT NULL GROUP BY buyer_id) AS back
-       WHERE t.event_id = ${eventId}::uuid AND t.buyer_id = back.buyer_id
-    ), back AS (
-      SELECT coalesce(sum(quantity), 0)::int AS tickets, count(*)::int AS holds FROM expired
-    )
-    UPDATE events
-       SET available = available + back.tickets, updated_at = statement_timestamp()
-      FROM back
-     WHERE events.id = ${eventId}::uuid AND back.holds > 0
-    RETURNING back.holds, available, extract(epoch FROM clock_timestamp() - (SELECT min(locked_at) FROM due))::float8 * 1000 AS "workedMs"`;
+    )${returnTickets(
+      eventId,
+      Prisma.sql`back.purchases AS holds, available, extract(epoch FROM clock_timestamp() - (SELECT min(locked_at) FROM due))::float8 * 1000 AS "workedMs"`,
+    )}`;
 }

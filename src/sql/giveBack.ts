@@ -1,5 +1,7 @@
 import type { Queryable } from '../db/client.js';
+import { Prisma } from '../generated/prisma/client.js';
 import type { Purchase } from '../sale/types.js';
+import { returnTickets } from './returnTickets.js';
 
 interface Row {
   purchases: number;
@@ -18,25 +20,13 @@ export async function giveBack(tx: Queryable, eventId: string, purchases: readon
     WITH new AS MATERIALIZED (
       SELECT ${eventId}::uuid AS event_id, id, status
         FROM unnest(${purchases.map(({ id }) => id)}::uuid[], ${purchases.map(({ status }) => status)}::text[]) AS new (id, status)
-    ), given AS (
+    ), ended AS (
       UPDATE purchases p
          SET status = new.status::purchase_status
         FROM new
        WHERE p.event_id = new.event_id AND p.id = new.id AND p.status IN ('held', 'confirmed')
       RETURNING p.quantity, p.buyer_id
-    ), uncounted AS (
-      UPDATE buyer_totals t
-         SET quantity = t.quantity - back.quantity
-        FROM (SELECT buyer_id, sum(quantity)::int AS quantity FROM given WHERE buyer_id IS NOT NULL GROUP BY buyer_id) AS back
-       WHERE t.event_id = ${eventId}::uuid AND t.buyer_id = back.buyer_id
-    ), back AS (
-      SELECT coalesce(sum(quantity), 0)::int AS tickets, count(*)::int AS purchases FROM given
-    )
-    UPDATE events
-       SET available = available + back.tickets, updated_at = statement_timestamp()
-      FROM back
-     WHERE events.id = ${eventId}::uuid
-    RETURNING back.purchases, back.tickets`;
+    )${returnTickets(eventId, Prisma.sql`back.purchases, back.tickets`)}`;
   const expected = purchases.reduce((sum, { quantity }) => sum + quantity, 0);
   if (row?.purchases !== purchases.length || row.tickets !== expected) {
     throw new Error(`expected ${String(purchases.length)} purchases to give back ${String(expected)} tickets, not ${JSON.stringify(row)}`);

@@ -23,7 +23,7 @@ export interface Locked {
 const dueOfBuyerMax = 1_000;
 
 /**
- * Locks purchases until the end of the transaction, in the order of their ids. The lock waits for whoever changes one of them: a
+ * Locks purchases until the end of the transaction, in the order of their ids. The lock waits for the session that changes one of them: a
  * confirmation takes no lock on the event, so without this one a hold could be found expired and be confirmed afterwards. A
  * confirmation locks in the same order, so the two never deadlock; therefore a transaction locks all of its purchases at once.
  *
@@ -36,14 +36,11 @@ const dueOfBuyerMax = 1_000;
  * a look-up of 16 keys took 1.5 ms of processor time that way, and 0.5 ms one by one. For the same reason the last join takes
  * the event from `found` and not from the parameter, here and in the other statements that join purchases. The due holds of a buyer
  * are looked for by the index of buyers; readSnapshot.ts explains the comparison as text.
- *
- * @param skipLocked leaves out at once what another session has locked: for work that can be done later
  */
 export async function lockPurchases(
   db: Queryable,
   eventId: string,
   { ids = [], keys = [], dueMax = 0, buyerIds = [] }: Wanted,
-  skipLocked = false,
 ): Promise<Locked> {
   const dueOfEvent =
     dueMax === 0
@@ -80,7 +77,7 @@ export async function lockPurchases(
       FROM found, purchases p
      WHERE p.event_id = found.event_id AND p.id = found.id
      ORDER BY p.id
-       FOR NO KEY UPDATE OF p ${skipLocked ? Prisma.sql`SKIP LOCKED` : Prisma.empty}`;
+       FOR NO KEY UPDATE OF p`;
   const tickets = await readTickets(db, eventId, rows);
   return {
     purchases: rows.map((row) => toExisting({ ...row, ticketIds: tickets.get(row.id) ?? [] })),

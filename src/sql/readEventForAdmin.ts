@@ -1,5 +1,7 @@
 import type { PrismaClient } from '../db/client.js';
+import { Prisma } from '../generated/prisma/client.js';
 import { eventColumns, type EventRow } from './eventColumns.js';
+import { holdTotals } from './holdTotals.js';
 
 export interface AdminEventRow extends EventRow {
   readonly held: number;
@@ -16,10 +18,7 @@ export async function readEventForAdmin(db: Pick<PrismaClient, '$queryRaw'>, eve
   const rows = await db.$queryRaw<AdminEventRow[]>`
     SELECT ${eventColumns}, holds.live AS held, events.total_quota - events.available - holds.total AS sold
       FROM events,
-           LATERAL (SELECT coalesce(sum(quantity), 0)::int AS total,
-                           coalesce(sum(quantity) FILTER (WHERE expires_at > statement_timestamp()), 0)::int AS live
-                      FROM purchases
-                     WHERE event_id = events.id AND status = 'held') AS holds
+           LATERAL ${holdTotals(Prisma.sql`events.id`)} AS holds
      WHERE events.id = ${eventId}::uuid`;
   return rows[0];
 }

@@ -1,4 +1,6 @@
 import type { Queryable } from '../db/client.js';
+import { Prisma } from '../generated/prisma/client.js';
+import { holdTotals } from './holdTotals.js';
 
 /** What became of an event's quota, in tickets: the three add up to it. */
 export interface EventTotals {
@@ -19,9 +21,6 @@ export async function readEventTotals(db: Queryable, limit: number): Promise<Eve
     SELECT newest.id, newest.name, (newest.available + holds.total - holds.live)::int AS available, holds.live AS held,
            newest.total_quota - newest.available - holds.total AS sold
       FROM (SELECT id, name, available, total_quota FROM events ORDER BY id DESC LIMIT ${limit}::int) AS newest,
-           LATERAL (SELECT coalesce(sum(quantity), 0)::int AS total,
-                           coalesce(sum(quantity) FILTER (WHERE expires_at > statement_timestamp()), 0)::int AS live
-                      FROM purchases
-                     WHERE event_id = newest.id AND status = 'held') AS holds
+           LATERAL ${holdTotals(Prisma.sql`newest.id`)} AS holds
      ORDER BY newest.id DESC`;
 }

@@ -1,5 +1,6 @@
 import type { Queryable } from '../db/client.js';
 import type { EventState } from '../sale/types.js';
+import { toTextArray } from './arrayLiteral.js';
 import { heldCountedMax } from './readHeld.js';
 import { stateColumns, type StateRow, toRules } from './eventColumns.js';
 
@@ -23,9 +24,9 @@ interface Row extends StateRow {
 const dueCountedMax = 1_000;
 
 /**
- * The event, and whether a key is known, in one snapshot and without a lock. Whatever takes or gives back
- * tickets updates the event's row in its own transaction, so in the snapshot `available` is the quota without exactly those
- * purchases that it shows as held or confirmed. Expired holds count as available and not as their buyers'.
+ * The event, and whether a key is known, in one snapshot and without a lock. Every transaction that takes or gives back tickets
+ * updates the event's row, so in the snapshot `available` is the quota without exactly those purchases that it shows as held or
+ * confirmed. Expired holds count as available and not as their buyers'.
  *
  * The keys and the buyers are looked up one by one (lockPurchases.ts explains why), and the holds of a buyer by the index of buyers: the
  * status is compared as text so that the index of holds, which has all that have expired, cannot be used (100 buyers with 50,000 due
@@ -43,11 +44,11 @@ export async function readSnapshot(
   const [row] = await db.$queryRaw<Row[]>`
     SELECT ${stateColumns}, live.held, live.holds, due.due,
            EXISTS (SELECT
-                     FROM unnest(${toArrayLiteral(keys)}::text[]) AS asked (key),
+                     FROM unnest(${toTextArray(keys)}::text[]) AS asked (key),
                           LATERAL (SELECT FROM purchases p WHERE p.event_id = events.id AND p.idempotency_key = asked.key OFFSET 0) AS known)
              AS "keyKnown",
            (SELECT jsonb_object_agg(buyer.id, coalesce(total.quantity, 0) - coalesce(expired.quantity, 0))
-              FROM unnest(${toArrayLiteral(buyerIds)}::text[]) AS buyer (id)
+              FROM unnest(${toTextArray(buyerIds)}::text[]) AS buyer (id)
               LEFT JOIN LATERAL (SELECT quantity FROM buyer_totals WHERE event_id = events.id AND buyer_id = buyer.id OFFSET 0) AS total ON true,
                    LATERAL (SELECT sum(quantity)::int AS quantity
                               FROM purchases p
@@ -79,9 +80,4 @@ export async function readSnapshot(
     isHeldComplete: holds <= heldCountedMax,
     keyKnown,
   };
-}
-
-/** Texts without control characters are quoted in a Postgres array as strings are in JSON. */
-function toArrayLiteral(texts: readonly string[]): string {
-  return `{${texts.map((text) => JSON.stringify(text)).join()}}`;
 }

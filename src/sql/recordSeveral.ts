@@ -1,16 +1,8 @@
 import type { Queryable } from '../db/client.js';
 import { Prisma } from '../generated/prisma/client.js';
+import { toArray } from './arrayLiteral.js';
 import { mayTake } from './eventColumns.js';
-import {
-  countBuyers,
-  type NewPurchase,
-  purchaseTime,
-  timesAndStatus,
-  toArray,
-  toColumns,
-  totalsOf,
-  writtenColumns,
-} from './recordPurchases.js';
+import { countBuyers, type NewPurchase, purchaseTime, timesAndStatus, toColumns, totalsOf, writtenColumns } from './recordPurchases.js';
 
 /** What one event sells, by the rules of a revision. */
 export interface EventPurchases {

@@ -1,9 +1,10 @@
 import type { Queryable } from '../db/client.js';
 import { Prisma } from '../generated/prisma/client.js';
 import type { ExistingPurchase } from '../sale/types.js';
+import { toArray } from './arrayLiteral.js';
 import { mayTake } from './eventColumns.js';
 import { keyedColumns, type KeyedPurchaseRow, ticketIds, toExisting } from './purchaseColumns.js';
-import { countBuyers, type NewPurchase, purchaseTime, timesAndStatus, toArray, toColumns, writtenColumns } from './recordPurchases.js';
+import { countBuyers, type NewPurchase, purchaseTime, timesAndStatus, toColumns, writtenColumns } from './recordPurchases.js';
 import { type EventPurchases, optionalColumn } from './recordSeveral.js';
 
 export interface PurchasesAndKeys extends EventPurchases {
