@@ -19,15 +19,15 @@ const pauseMs = () => 20 + Math.random() * 80;
 /** Serves one attempt. */
 export interface AttemptServer<R extends SaleRequest> {
   /** @returns one outcome per request that `begin` returned last, in order. @throws AttemptFault */
-  sell(attempt: Attempt<R>): Promise<readonly Outcome[]>;
+  serve(attempt: Attempt<R>): Promise<readonly Outcome[]>;
 }
 
 export class Batches<R extends SaleRequest> {
-  readonly #paths: AttemptServer<R>;
+  readonly #server: AttemptServer<R>;
   readonly #observer: Pick<SaleObserver, 'began' | 'fault'>;
 
-  constructor(paths: AttemptServer<R>, observer: Pick<SaleObserver, 'began' | 'fault'>) {
-    this.#paths = paths;
+  constructor(server: AttemptServer<R>, observer: Pick<SaleObserver, 'began' | 'fault'>) {
+    this.#server = server;
     this.#observer = observer;
   }
 
@@ -36,14 +36,14 @@ export class Batches<R extends SaleRequest> {
    * @param doubt of the earlier attempts
    * @returns one answer per request, in order; never throws
    */
-  async sell(queue: QueueKey, batch: readonly RequestInProgress<R>[], doubt: Doubt = 'not committed'): Promise<readonly Resolved[]> {
+  async serve(queue: QueueKey, batch: readonly RequestInProgress<R>[], doubt: Doubt = 'not committed'): Promise<readonly Resolved[]> {
     let failed = doubt !== 'not committed';
     for (;;) {
       const attempt = new Attempt(eventOf(queue), batch, doubt, failed, expectsRefusals(queue), (carried) => {
         this.#observer.began(carried.length, performance.now() - (carried[0]?.admittedAtMs ?? 0));
       });
       try {
-        return attempt.answers(await this.#paths.sell(attempt));
+        return attempt.answers(await this.#server.serve(attempt));
       } catch (error) {
         const fault = classify(error);
         const { eventId, requests, path } = attempt;
@@ -65,7 +65,7 @@ export class Batches<R extends SaleRequest> {
 
   async #inHalves(queue: QueueKey, batch: readonly RequestInProgress<R>[], doubt: Doubt): Promise<readonly Resolved[]> {
     const middle = batch.length >>> 1;
-    const first = await this.sell(queue, batch.slice(0, middle), doubt);
-    return [...first, ...(await this.sell(queue, batch.slice(middle), doubt))];
+    const first = await this.serve(queue, batch.slice(0, middle), doubt);
+    return [...first, ...(await this.serve(queue, batch.slice(middle), doubt))];
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Buyers who were refused for their total, so that one who keeps asking does not slow down the others: on the fast path his request
- * would fail the statement of the whole batch. Requests of such buyers wait in a queue of their own, whose batches begin on the
- * snapshot path. It is only a hint: a buyer whose total has fallen meanwhile is served there too, on the locked path.
+ * Buyers who were refused for their total. On the fast path one more request of such a buyer would fail the statement of the whole
+ * batch, so those requests wait in a queue of their own, whose batches begin on the snapshot path. It is only a hint: a buyer whose
+ * total has fallen meanwhile is served there too, on the locked path.
  */
 import type { EventRequest, Outcome } from './types.js';
 
-/** About 2 MB. Beyond it the buyer who was refused first is forgotten, and costs one failed statement when he asks again. */
+/** About 2 MB. Beyond it the buyer who was refused first is forgotten; that buyer's next request costs one failed statement. */
 const buyersMax = 10_000;
 const eventIdLength = 36;
 const suffix = ' at limit';
@@ -30,7 +30,7 @@ export class BuyersAtLimit {
   learn(eventId: string, request: EventRequest, outcome: { readonly kind: Outcome['kind']; readonly replayed?: boolean }): void {
     if (request.kind !== 'buy' || request.buyerId === null) return;
     const buyer = eventId + request.buyerId;
-    // A replay says nothing about the total: with one between any two attempts he would be forgotten each time.
+    // A replay says nothing about the total, and a buyer could send one between any two attempts.
     if (outcome.kind === 'granted' && outcome.replayed !== true) this.#buyers.delete(buyer);
     if (outcome.kind !== 'buyer-limit-exceeded') return;
     this.#buyers.add(buyer);

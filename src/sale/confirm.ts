@@ -26,7 +26,7 @@ export class Confirmations implements AttemptServer<ConfirmRequest> {
     this.#observer = observer;
   }
 
-  async sell(attempt: Attempt<ConfirmRequest>): Promise<readonly Outcome[]> {
+  async serve(attempt: Attempt<ConfirmRequest>): Promise<readonly Outcome[]> {
     const requests = attempt.begin('confirm');
     if (requests.length === 0) return [];
     const beganAtMs = performance.now();

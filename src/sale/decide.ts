@@ -180,8 +180,8 @@ export function decideConfirmation(purchase: Purchase): Outcome {
 }
 
 /**
- * Whether a purchase does not exist for whoever asks. Where buyers have tokens, a purchase that names no buyer was made by the seller, or
- * before there were tokens: it is no buyer's own.
+ * Whether a purchase must be answered as if it did not exist. Where buyers have tokens, a purchase that names no buyer was made by the
+ * seller, or before there were tokens: it belongs to no buyer.
  */
 export function isHidden(purchase: Pick<Purchase, 'buyerId'> | undefined, asBuyer: AsBuyer): boolean {
   return asBuyer !== undefined && purchase !== undefined && purchase.buyerId !== asBuyer;

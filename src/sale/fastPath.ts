@@ -1,8 +1,8 @@
 /**
  * The fast path, for the normal case. It decides by the cached rules, assumes that the sale is open, that enough tickets are
- * available, that no key is known and no buyer has any tickets yet, and lets one statement check the assumptions and write everything. The statement is a transaction by itself and the
- * only round trip. Batches of several events that wait for a connection share one statement, because the number of statements
- * determines the cost.
+ * available, that no key is known and that no buyer has any tickets yet, and lets one statement check the assumptions and write
+ * everything. The statement is a transaction by itself and the only round trip. Batches of several events that wait for a connection
+ * share one statement, because the number of statements determines the cost.
  *
  * What was tried instead, with its figures, stands in sql/recordPurchases.ts.
  */
@@ -98,18 +98,14 @@ async function write(
   } catch (cause) {
     const { sqlState, undone } = classify(cause);
     if (sqlState === uniqueViolation && !lookUpKeys) return write(db, plans, true);
-    if (violates(cause, buyerLimit)) return withoutBuyerLimits(db, plans, lookUpKeys);
+    if (violates(cause, buyerLimit)) return write(db, plans.filter(hasNoBuyerLimit), lookUpKeys);
     throw new AttemptFault(cause, undone ? 'not committed' : 'in doubt and unfenced');
   }
 }
 
-/** One buyer at a limit must not send the events that shared the statement to the locked path. */
-async function withoutBuyerLimits(db: Queryable, plans: readonly Plan[], lookUpKeys: boolean): Promise<ReadonlyMap<string, Recorded>> {
-  return write(
-    db,
-    plans.filter(({ rules }) => rules.maxPerBuyer === null),
-    lookUpKeys,
-  );
+/** A buyer at the limit of one event must not send the events without such a limit that shared the statement to the locked path. */
+function hasNoBuyerLimit({ rules }: Plan): boolean {
+  return rules.maxPerBuyer === null;
 }
 
 function mayMeetKnownKeys({ expectsReplays, moreKeys }: Plan): boolean {

@@ -70,7 +70,7 @@ export class Paths {
   }
 
   /** @returns one outcome per request that `begin` returned last, in order. @throws AttemptFault */
-  async sell(attempt: Attempt<EventRequest>): Promise<readonly Outcome[]> {
+  async serve(attempt: Attempt<EventRequest>): Promise<readonly Outcome[]> {
     const { eventId } = attempt;
     try {
       const outcomes = await this.#choose(attempt, this.#events.hintOf(eventId));

@@ -96,7 +96,7 @@ export function createSale(pool: Pool, events: EventRegistry, limits: SaleLimits
   const atLimit = new BuyersAtLimit();
   const queueFor = <R extends SaleRequest>(run: Batches<R>, runningPerKeyMax: number) =>
     new Batcher<QueueKey, RequestInProgress<R>, Resolved>({
-      run: (queue, batch) => run.sell(queue, batch),
+      run: (queue, batch) => run.serve(queue, batch),
       expired: (inProgress) => (inProgress.mayBegin('not committed') ? undefined : inProgress.answerLate()),
       weigh: ({ request }) => weightOf(request),
       batchSizeMax: limits.batchRequestsMax,

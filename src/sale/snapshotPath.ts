@@ -14,8 +14,8 @@ import type { EventRequest, Outcome, Rules } from './types.js';
 
 /**
  * A replay must be as durable as the purchase that it repeats, which a read cannot ensure: the commit of the lock does. Without it a
- * buyer who mixes replays with attempts beyond his limit would take the event's lock with each batch of his, and halve the sales of
- * all others (60 connections: 0.55 of what is sold beside as many requests for another event).
+ * buyer who mixes replays with attempts beyond the limit would take the event's lock with each of these batches, and halve what is
+ * sold to others (60 connections: 0.55 of what is sold beside as many requests for another event).
  *
  * @param rules as cached: without a limit for buyers, their totals are not read
  * @returns one refusal or replay per request; undefined if a request can be granted

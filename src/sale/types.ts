@@ -45,7 +45,7 @@ export type SaleRequest = EventRequest | ConfirmRequest;
 
 export type PurchaseStatus = 'held' | 'confirmed' | 'released' | 'expired' | 'cancelled';
 
-/** A committed purchase, as of a moment of the database's clock. */
+/** A committed purchase, as it was at one moment by the database's clock. */
 export interface Purchase {
   readonly id: string;
   readonly eventId: string;
