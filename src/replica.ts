@@ -161,7 +161,7 @@ function appLimits(config: Config): AppLimits {
     lookups: { inProgressMax: config.LOOKUPS_IN_PROGRESS_MAX, atOnceMax, waitMs },
     lists: { inProgressMax: config.LISTS_IN_PROGRESS_MAX, atOnceMax, waitMs },
     admin: { inProgressMax: config.ADMIN_IN_PROGRESS_MAX, atOnceMax: config.ADMIN_CONNECTIONS_MAX, waitMs },
-    // Nobody waits for a download: it may take as long as its client likes.
+    // A download takes as long as its client reads, so further ones are refused and do not wait.
     exports: { inProgressMax: config.EXPORT_CONNECTIONS_MAX, atOnceMax: config.EXPORT_CONNECTIONS_MAX, waitMs },
     batchTakenMs: config.ANSWER_TAKEN_TIMEOUT_MS,
     docsInProgressMax: config.DOCS === 'on' ? config.DOCS_IN_PROGRESS_MAX : undefined,

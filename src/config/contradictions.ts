@@ -64,7 +64,7 @@ function ofTokens(env: Settings): Contradiction[] {
   if (env.DATABASE_URL !== undefined && env.ADMIN_TOKEN === undefined) {
     found.push({ name: 'ADMIN_TOKEN', message: 'is required when DATABASE_URL is set' });
   }
-  // With one value for both, whoever can read the configuration of the shop could also change events and cancel purchases.
+  // With one value for both, the shop's configuration would also grant the right to change events and cancel purchases.
   if (env.SELLER_TOKEN !== undefined && env.SELLER_TOKEN === env.ADMIN_TOKEN) {
     found.push({ name: 'SELLER_TOKEN', message: 'must differ from ADMIN_TOKEN; unset, the token of the admin is used by the seller too' });
   }

@@ -35,7 +35,7 @@ export const rules = z.object({
     .meta({ examples: [8], description: 'Tickets of one buyer_id, held and confirmed' }),
   hold_seconds: wholeNumber(10, 3_600)
     .nullable()
-    .meta({ examples: [600], description: 'Purchases are held for so long; null: confirmed at once' }),
+    .meta({ examples: [600], description: 'Purchases are held for this time; null: they are confirmed at once' }),
 });
 
 /** For a new event: every rule but the limit may be missing, which is the same as null. */

@@ -47,7 +47,7 @@ const nobody = '';
 const sender = Symbol('who sent the request');
 type FromSomebody = IncomingMessage & { [sender]?: { readonly asBuyer: AsBuyer } };
 
-/** @param verifyBuyer undefined: buyers need no token, and whoever knows a purchase's id may see and release it */
+/** @param verifyBuyer undefined: buyers need no token, and anyone who knows a purchase's id may see and release it */
 export function createCallers({ adminToken, sellerToken }: Tokens, verifyBuyer?: VerifyBuyer): Callers {
   const admin = digest(adminToken);
   const sellers = sellerToken === undefined ? [admin] : [admin, digest(sellerToken)];

@@ -9,11 +9,11 @@ import { updateEvent } from '../../sql/updateEvent.js';
 import type { Bounded } from '../middleware/bounded.js';
 import { pageOfEvents } from './events.js';
 import { jsonBody } from '../middleware/jsonBody.js';
-import { Problem } from '../contract/problems.js';
 import { quotaFixed } from '../contract/requestProblems.js';
+import { eventIdOf, found } from './params.js';
 import { resource } from './resource.js';
 import { emptyWindow, limitAboveQuota, readRuleChange, readRules } from '../contract/rules.js';
-import { eventChange, id, newEvent, toAudit, toEvent, toEventForAdmin } from '../contract/schemas.js';
+import { eventChange, newEvent, toAudit, toEvent, toEventForAdmin } from '../contract/schemas.js';
 import { sendJson } from '../middleware/send.js';
 import { invalid, validate } from '../middleware/validate.js';
 import { violates } from '../../db/faults.js';
@@ -66,13 +66,4 @@ export function adminEvents(router: IRouter, share: Bounded, db: PrismaClient, l
   resource(router, '/admin/events', { get: [share(pageOfEvents(db))], post: [jsonBody(bodyBytesMax), share(create)] });
   resource(router, '/admin/events/:event_id', { get: [share(show)], patch: [jsonBody(bodyBytesMax), share(change)] });
   resource(router, '/admin/events/:event_id/audit', { get: [share(audit)] });
-}
-
-function eventIdOf(params: { readonly event_id?: string | string[] }): string {
-  return validate(id, params.event_id, 'path', 'event_id');
-}
-
-function found<T>(row: T | undefined, eventId: string): T {
-  if (row === undefined) throw new Problem('event-not-found', `Event ${eventId} does not exist.`);
-  return row;
 }

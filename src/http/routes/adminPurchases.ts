@@ -2,16 +2,16 @@ import type { IRouter, RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { PrismaClient } from '../../db/client.js';
 import type { Sale } from '../../sale/sale.js';
-import { eventExists } from '../../sql/eventExists.js';
 import { listPurchases } from '../../sql/listPurchases.js';
-import { Problem } from '../contract/problems.js';
-import { action, id, purchaseFilter, toPurchase } from '../contract/schemas.js';
+import { readEvents } from '../../sql/readEvents.js';
+import { action, purchaseFilter, toPurchase } from '../contract/schemas.js';
 import type { Bounded } from '../middleware/bounded.js';
 import { jsonBody } from '../middleware/jsonBody.js';
 import { sendJson } from '../middleware/send.js';
 import { validate } from '../middleware/validate.js';
 import type { Refusals } from '../server/refusals.js';
-import { deliver, readIds } from './purchases.js';
+import { eventIdOf, found, purchaseIdsOf } from './params.js';
+import { deliver } from './purchases.js';
 import { resource } from './resource.js';
 
 /** A cancellation takes no body, or `{}`. */
@@ -30,15 +30,15 @@ export interface AdminPurchasesDeps {
 /** The admin's routes for purchases; mount them behind `requireAdmin`. */
 export function adminPurchases(router: IRouter, { share, sale, refusals, admin, log }: AdminPurchasesDeps): void {
   const list: RequestHandler = async (req, res) => {
-    const eventId = validate(id, req.params['event_id'], 'path', 'event_id');
+    const eventId = eventIdOf(req.params);
     const { status, buyer_id: buyerId, reference, limit, cursor } = validate(purchaseFilter, req.query, 'query');
     const { purchases, next } = await listPurchases(admin, eventId, { status, buyerId, reference }, { before: cursor, limit });
-    if (purchases.length === 0) await requireEvent(admin, eventId);
+    if (purchases.length === 0) found((await readEvents(admin, [eventId]))[0], eventId);
     sendJson(res, 200, { data: purchases.map(toPurchase), next_cursor: next ?? null });
   };
 
   const cancel: RequestHandler = async (req, res) => {
-    const { eventId, purchaseId } = readIds(req.params);
+    const { eventId, purchaseId } = purchaseIdsOf(req.params);
     validate(action, req.body === undefined ? {} : req.body, 'body');
     const outcome = await sale.sell(eventId, { kind: 'cancel', purchaseId, asBuyer: undefined }, () => req.socket.destroyed);
     if (outcome.kind === 'settled') {
@@ -51,9 +51,4 @@ export function adminPurchases(router: IRouter, { share, sale, refusals, admin, 
 
   resource(router, '/admin/events/:event_id/purchases', { get: [share(list)] });
   resource(router, '/admin/events/:event_id/purchases/:purchase_id/cancel', { post: [jsonBody(bodyBytesMax), cancel] });
-}
-
-/** @throws Problem `event-not-found` */
-export async function requireEvent(db: PrismaClient, eventId: string): Promise<void> {
-  if (!(await eventExists(db, eventId))) throw new Problem('event-not-found', `Event ${eventId} does not exist.`);
 }

@@ -47,7 +47,7 @@ export function home(router: IRouter, served: Served): void {
     if (req.accepts(['html', 'json']) === 'json') sendJson(res, 200, links);
     else sendText(res, 200, html, 'text/html; charset=utf-8');
   };
-  const strict = Router({ strict: true }); // elsewhere a slash more is the same path, but // is not /
+  const strict = Router({ strict: true }); // elsewhere a trailing slash is ignored, but // must not be taken for /
   resource(strict, '/', { get: [helmet({ contentSecurityPolicy: policy, strictTransportSecurity: false }), show] });
   router.use(strict);
 }

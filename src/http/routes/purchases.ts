@@ -13,8 +13,9 @@ import { jsonBody } from '../middleware/jsonBody.js';
 import { Problem, problemOf, sendProblem } from '../contract/problems.js';
 import { buyerMismatch } from '../contract/requestProblems.js';
 import type { Refusals } from '../server/refusals.js';
+import { eventIdOf, purchaseIdsOf } from './params.js';
 import { resource } from './resource.js';
-import { action, id, newPurchase, toPurchase } from '../contract/schemas.js';
+import { action, newPurchase, toPurchase } from '../contract/schemas.js';
 import { sendJson } from '../middleware/send.js';
 import { validate } from '../middleware/validate.js';
 
@@ -40,7 +41,7 @@ type PurchaseParams = Record<'event_id' | 'purchase_id', string>;
 export function purchases(router: IRouter, { before, refuseEarly, refusals, callers, lookups, sale, reads }: PurchasesDeps): void {
   /** Repeats the gate's check, before the body is read, for spellings of the path that the gate does not recognise. */
   const enter: RequestHandler<EventParams> = (req, res, next) => {
-    req.params.event_id = validate(id, req.params.event_id, 'path', 'event_id');
+    req.params.event_id = eventIdOf(req.params);
     if (admittedByGate(req) || !refuseEarly(res, req.params.event_id)) next();
   };
 
@@ -51,7 +52,7 @@ export function purchases(router: IRouter, { before, refuseEarly, refusals, call
   };
 
   const lookUp: RequestHandler<PurchaseParams> = async (req, res) => {
-    const { eventId, purchaseId } = readIds(req.params);
+    const { eventId, purchaseId } = purchaseIdsOf(req.params);
     const purchase = await readPurchase(reads, eventId, purchaseId);
     if (!purchase || isHidden(purchase, callers.buyerOf(req)))
       throw new Problem('purchase-not-found', `Event ${eventId} has no purchase ${purchaseId}.`);
@@ -59,20 +60,20 @@ export function purchases(router: IRouter, { before, refuseEarly, refusals, call
   };
 
   const confirm: RequestHandler<PurchaseParams> = async (req, res) => {
-    const ids = readIds(req.params);
+    const ids = purchaseIdsOf(req.params);
     validate(action, req.body === undefined ? {} : req.body, 'body');
     deliver(res, await sale.confirm({ kind: 'confirm', ...ids }), refusals);
   };
 
   const release: RequestHandler<PurchaseParams> = async (req, res) => {
-    const { eventId, purchaseId } = readIds(req.params);
+    const { eventId, purchaseId } = purchaseIdsOf(req.params);
     validate(action, req.body === undefined ? {} : req.body, 'body');
     const request = { kind: 'release', purchaseId, asBuyer: callers.buyerOf(req) } as const;
     deliver(res, await sale.sell(eventId, request, () => req.socket.destroyed), refusals);
   };
 
   const body = jsonBody(bodyBytesMax);
-  // Whoever is not allowed to do it is refused before the body is read.
+  // The token is checked before the body is read, so that a request without one costs little.
   const { requireBuyer, recogniseBuyer, requireSeller } = callers;
   resource(router, '/events/:event_id/purchases', {
     post: [before, enter as RequestHandler, ...requireBuyer, body, buy as RequestHandler],
@@ -104,16 +105,6 @@ function readRequest(keyHeader: string | string[] | undefined, given: unknown, a
     reference: reference ?? null,
     idempotency: key === null ? null : { key, fingerprint },
     asBuyer,
-  };
-}
-
-export function readIds(params: Readonly<Partial<Record<'event_id' | 'purchase_id', string | string[]>>>): {
-  eventId: string;
-  purchaseId: string;
-} {
-  return {
-    eventId: validate(id, params.event_id, 'path', 'event_id'),
-    purchaseId: validate(id, params.purchase_id, 'path', 'purchase_id'),
   };
 }
 

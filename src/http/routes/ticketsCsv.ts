@@ -6,12 +6,11 @@ import type { IRouter, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
 import type { Pool, PrismaClient } from '../../db/client.js';
 import { classify } from '../../db/faults.js';
+import { readEvents } from '../../sql/readEvents.js';
 import { streamTickets, type TicketRow } from '../../sql/streamTickets.js';
 import { csvLine, ticketColumns } from '../contract/csv.js';
-import { id } from '../contract/schemas.js';
 import type { Bounded } from '../middleware/bounded.js';
-import { validate } from '../middleware/validate.js';
-import { requireEvent } from './adminPurchases.js';
+import { eventIdOf, found } from './params.js';
 import { resource } from './resource.js';
 
 const header = csvLine(ticketColumns);
@@ -32,7 +31,7 @@ export interface TicketsCsvDeps {
 export function ticketsCsv(router: IRouter, { share, exportsShare, admin, exports, batchTakenMs, log }: TicketsCsvDeps): void {
   const find: RequestHandler = async (req, res, next) => {
     const eventId = eventIdOf(req.params);
-    await requireEvent(admin, eventId);
+    found((await readEvents(admin, [eventId]))[0], eventId);
     if (req.method !== 'HEAD') {
       next();
       return;
@@ -61,10 +60,6 @@ export function ticketsCsv(router: IRouter, { share, exportsShare, admin, export
   };
 
   resource(router, '/admin/events/:event_id/tickets.csv', { get: [share(find), exportsShare(download)] });
-}
-
-function eventIdOf(params: { readonly event_id?: string | string[] }): string {
-  return validate(id, params.event_id, 'path', 'event_id');
 }
 
 function writeHead(res: Response, eventId: string): void {
