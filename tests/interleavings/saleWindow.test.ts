@@ -9,6 +9,7 @@ import type { Pool } from '../../src/db/client.js';
 import { sellFast } from '../../src/sale/fastPath.js';
 import { sellLocked } from '../../src/sale/lockedPath.js';
 import type { Outcome, PurchaseRequest, RuleChange } from '../../src/sale/types.js';
+import { purchaseTime } from '../../src/sql/recordPurchases.js';
 import { updateEvent } from '../../src/sql/updateEvent.js';
 import { useDatabase } from '../support/database.js';
 import { patientLimits } from '../support/pool.js';
@@ -237,4 +238,12 @@ describe.each([
     await expect(sale.confirm({ kind: 'confirm', eventId, purchaseId: expired! })).resolves.toEqual({ kind: 'hold-expired' });
     await expectConserved(pool, eventId, 2);
   });
+});
+
+test('the time of a purchase is never later than the statement that makes it, so the last one of a sale is not made at its end', async () => {
+  for (let round = 0; round < 20; round += 1) {
+    const [row] = await pool.prisma.$queryRaw<{ cut: boolean }[]>`
+      SELECT ${purchaseTime}::timestamptz(3) <= statement_timestamp() AS cut`;
+    expect(row?.cut).toBe(true);
+  }
 });
